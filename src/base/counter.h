@@ -1,0 +1,78 @@
+/*
+ * counter.h - named counters of one engine, in one list, as drop.h has the drop reasons.
+ */
+#ifndef BASE_COUNTER_H
+#define BASE_COUNTER_H
+
+#include <stdint.h>
+
+/* X(symbol, name, text) */
+#define COUNTER_LIST(X)                                                                            \
+	X(FRAMES_IN, "frames-in", "frames received on all ports")                                  \
+	X(FRAMES_TUNNEL_IN, "frames-tunnel-in", "frames received from members in datagrams")       \
+	X(FRAMES_MADE, "frames-made", "frames that this node originated or cut from larger ones")  \
+	X(FRAMES_OUT, "frames-out", "frames handed to the ports")                                  \
+	X(BYTES_IN, "bytes-in", "bytes received on all ports")                                     \
+	X(BYTES_OUT, "bytes-out", "bytes handed to the ports")                                     \
+	X(STATE_HIT, "state-hit", "packets of flows that this node is home of")                    \
+	X(FORWARD_HIT, "forward-hit", "packets forwarded by the forward table")                    \
+	X(FLOWS_CREATED, "flows-created", "flows this node became home of")                        \
+	X(FLOWS_ENDED, "flows-ended", "flows that closed or timed out")                            \
+	X(FLOWS_EVICTED, "flows-evicted", "half-open flows evicted to make room")                  \
+	X(QUERY_SENT, "query-sent", "queries sent")                                                \
+	X(QUERY_RETRIED, "query-retried", "queries sent again")                                    \
+	X(QUERY_HEADER_ONLY, "query-header-only", "queries sent without the packet")               \
+	X(QUERY_CONFIRMED, "query-confirmed", "queries answered by a home")                        \
+	X(QUERY_TIMEOUT, "query-timeout", "queries that nobody answered")                          \
+	X(QUERY_RECEIVED, "query-received", "queries received from other members")                 \
+	X(QUERY_ANSWERED, "query-answered", "queries this node answered as home")                  \
+	X(QUERY_DELIVERED, "query-delivered", "carried packets this node delivered as home")       \
+	X(QUERY_DUPLICATE, "query-duplicate", "repeated queries answered without delivering again") \
+	X(CONFIRM_UNEXPECTED, "confirm-unexpected", "confirms that match no open query")           \
+	X(HOME_CONFLICT, "home-conflict", "flows that two members were home of, resolved")         \
+	X(NOT_HOME_SENT, "not-home-sent", "not-home messages sent")                                \
+	X(NOT_HOME_RECEIVED, "not-home-received", "not-home messages received and obeyed")         \
+	X(RELEASE_SENT, "release-sent", "release messages sent")                                   \
+	X(RELEASE_RECEIVED, "release-received", "forward entries ended by a release")              \
+	X(FORWARD_EXPIRED, "forward-expired", "forward entries that expired unused")               \
+	X(FORWARD_L2, "forward-l2", "frames forwarded to a home by layer 2")                       \
+	X(FORWARD_TUNNEL, "forward-tunnel", "frames forwarded to a home by sealed datagram")       \
+	X(MSG_IN, "msg-in", "cluster messages received and accepted")                              \
+	X(MSG_OUT, "msg-out", "cluster messages sent")                                             \
+	X(MSG_BYTES_IN, "msg-bytes-in", "bytes of cluster messages received")                      \
+	X(MSG_BYTES_OUT, "msg-bytes-out", "bytes of cluster messages sent")                        \
+	X(MSG_SHORT, "msg-short", "cluster message too short or with a wrong length")              \
+	X(MSG_MAGIC, "msg-magic", "datagram that is no cluster message")                           \
+	X(MSG_VERSION, "msg-version", "protocol version not spoken here")                          \
+	X(MSG_CLUSTER_ID, "msg-cluster-id", "message of another cluster")                          \
+	X(MSG_OWN, "msg-own", "this node's own message came back")                                 \
+	X(MSG_UNKNOWN_MEMBER, "msg-unknown-member", "sender is not in the member list")            \
+	X(MSG_DUPLICATE_ID, "msg-duplicate-id", "another node uses this node's id")                \
+	X(MSG_UNKNOWN_KEY, "msg-unknown-key", "key id not loaded here")                            \
+	X(MSG_CIPHER, "msg-cipher", "cipher not available here")                                   \
+	X(MSG_WRONG_KEY, "msg-wrong-key", "authentication failed: wrong key or altered message")   \
+	X(MSG_STALE_BOOT, "msg-stale-boot", "message of an earlier boot of its sender")            \
+	X(MSG_UNPROVEN_BOOT, "msg-unproven-boot", "boot id not yet proven by a challenge")         \
+	X(MSG_BOOT_LIMIT, "msg-boot-limit", "too many new boot ids")                               \
+	X(MSG_REPLAY, "msg-replay", "message already seen")                                        \
+	X(MSG_TOO_OLD, "msg-too-old", "message older than the replay window")                      \
+	X(MSG_TYPE, "msg-type", "unknown message type")                                            \
+	X(MSG_MALFORMED, "msg-malformed", "authentic message with impossible content")             \
+	X(MSG_CHALLENGE, "msg-challenge", "challenges answered")                                   \
+	X(MSG_CHALLENGE_BAD, "msg-challenge-bad", "answers to a challenge that was not open")      \
+	X(NEIGHBOUR_ASKED, "neighbour-asked", "ARP requests and neighbour solicitations sent")     \
+	X(NEIGHBOUR_ANSWERED, "neighbour-answered", "ARP and ND requests answered by the daemon")  \
+	X(ICMP_SENT, "icmp-sent", "ICMP errors originated")                                        \
+	X(RESET_SENT, "reset-sent", "TCP resets originated")                                       \
+	X(ORIGINATE_LIMIT, "originate-limit", "ICMP errors and resets withheld by the rate limit") \
+	X(NOTE_LIMIT, "note-limit", "events withheld by the rate limit")
+
+#define COUNTER_ENUM(sym, name, text) COUNTER_##sym,
+enum counter { COUNTER_LIST(COUNTER_ENUM) COUNTER_COUNT };
+#undef COUNTER_ENUM
+
+/* Name and explanation. `c` must be one of the list. */
+const char *counter_name(enum counter c);
+const char *counter_text(enum counter c);
+
+#endif

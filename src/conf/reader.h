@@ -1,0 +1,69 @@
+/*
+ * reader.h - second reading of the configuration: its values.
+ *
+ * libconfuse has parsed what conf/scan.c left; each value is a struct kept with the line it came
+ * from. The readers check the values and fill struct params, reporting everything that is wrong.
+ */
+#ifndef CONF_READER_H
+#define CONF_READER_H
+
+#include <confuse.h>
+
+#include "base/params.h"
+#include "conf/report.h"
+#include "conf/scan.h"
+#include "conf/schema.h"
+
+struct reader {
+	cfg_t *root;
+	const struct scan *scan;
+	struct report *report;
+	struct params *params;
+	cfg_t *port_section[PARAMS_PORTS];
+	cfg_t *member_section[PARAMS_MEMBERS];
+	cfg_t **route_section; /* of each route */
+	uint32_t cap_rules, cap_prefixes, cap_ranges;
+};
+
+struct kept_value {
+	unsigned line; /* of the scanner's output */
+	char text[];
+};
+
+/* The callbacks for schema_options. */
+int reader_keep(cfg_t *cfg, cfg_opt_t *opt, const char *text, void *result);
+void reader_drop(void *value);
+
+/* Value number `i` of an option, NULL when there is none. */
+const struct kept_value *reader_value(cfg_t *section, const char *option, unsigned i);
+struct report_pos reader_pos(const struct reader *r, const struct kept_value *v);
+struct report_pos reader_section_pos(const struct reader *r, cfg_t *section);
+/* The option's value when it is given, else the section. */
+struct report_pos reader_option_pos(const struct reader *r, cfg_t *section, const char *option);
+
+/* The single section of that name, NULL when it is not given. */
+cfg_t *reader_section(cfg_t *parent, const char *name);
+
+/* Report as "rule "web": ports: WHAT". */
+void reader_error(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
+                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* Set every option of the table that is no list in `target`, the struct of the section, from
+ * `section` or, where it says nothing (or is NULL), to the default. */
+void reader_options(struct reader *r, cfg_t *section, const struct schema_section *schema,
+                    void *target);
+
+/* The title as the name of something; "" and an error when it is no name. */
+void reader_title(struct reader *r, cfg_t *section, char name[PARAMS_NAME]);
+
+/* The sections, in this order: routes and rules refer to ports. */
+void reader_ports(struct reader *r);
+void reader_routes(struct reader *r);
+void reader_cluster(struct reader *r);
+void reader_members(struct reader *r);
+void reader_firewall(struct reader *r);
+
+/* What has to fit together; conf/check.c. */
+void reader_check(struct reader *r);
+
+#endif

@@ -1,0 +1,89 @@
+#include <string.h>
+
+#include "conf/conf.h"
+#include "conf/schema.h"
+
+struct comparison {
+	FILE *out;
+	unsigned n;
+};
+
+/* Compare the options of a section that only a restart can change. */
+static void compare(struct comparison *c, const struct schema_section *s, const char *name,
+                    const void *old, const void *new)
+{
+	for (const struct schema_option *o = s->options; o->name; o++) {
+		const char *a = (const char *)old + o->offset, *b = (const char *)new + o->offset;
+		bool text = o->kind == SCHEMA_TEXT || o->kind == SCHEMA_NAME ||
+		            o->kind == SCHEMA_DEVICE || o->kind == SCHEMA_PATH;
+		if (!(o->flags & SCHEMA_RESTART))
+			continue;
+		if (text ? strcmp(a, b) == 0 : memcmp(a, b, o->size) == 0)
+			continue;
+		fprintf(c->out, "%s%s%s%s%s: \"%s\" has changed, which needs a restart\n", s->name,
+		        name ? " \"" : "", name ? name : "", name ? "\"" : "",
+		        s == &schema_root ? "node" : "", o->name);
+		c->n++;
+	}
+}
+
+static void compare_ports(struct comparison *c, const struct params *old, const struct params *new)
+{
+	for (uint32_t i = 0; i < old->n_ports && i < new->n_ports; i++) {
+		const struct port_params *a = &old->ports[i], *b = &new->ports[i];
+		if (strcmp(a->name, b->name) != 0) {
+			fprintf(c->out,
+			        "port \"%s\" stands where port \"%s\" stood, which needs a restart\n",
+			        b->name, a->name);
+			c->n++;
+			continue;
+		}
+		compare(c, &schema_port, a->name, a, b);
+	}
+	if (old->n_ports != new->n_ports) {
+		fprintf(c->out, "the number of ports has changed, which needs a restart\n");
+		c->n++;
+	}
+}
+
+static const struct member_params *self(const struct params *p)
+{
+	return &p->members[p->self];
+}
+
+static void compare_cluster(struct comparison *c, const struct params *old,
+                            const struct params *new)
+{
+	if (old->cluster.enabled != new->cluster.enabled) {
+		fprintf(c->out, "section \"cluster\" was %s, which needs a restart\n",
+		        new->cluster.enabled ? "added" : "removed");
+		c->n++;
+		return;
+	}
+	if (!new->cluster.enabled)
+		return;
+	compare(c, &schema_cluster, NULL, &old->cluster, &new->cluster);
+	if (old->node_id != new->node_id) {
+		fprintf(c->out, "the id of this member has changed, which needs a restart\n");
+		c->n++;
+	}
+	/* the cluster socket is bound to them */
+	if (self(old)->udp_port != self(new)->udp_port ||
+	    !ipaddr_eq(&self(old)->address, &self(new)->address)) {
+		fprintf(c->out, "the address of this member has changed, which needs a restart\n");
+		c->n++;
+	}
+}
+
+unsigned conf_restart_only(const struct params *old, const struct params *new, FILE *out)
+{
+	struct comparison c = {.out = out};
+
+	compare(&c, &schema_root, NULL, old, new);
+	compare(&c, &schema_control, NULL, old, new);
+	compare(&c, &schema_log, NULL, old, new);
+	compare_ports(&c, old, new);
+	compare_cluster(&c, old, new);
+	compare(&c, &schema_firewall, NULL, &old->firewall, &new->firewall);
+	return c.n;
+}

@@ -1,0 +1,180 @@
+#include "conf/schema.h"
+
+#define MINUTE 60000u
+#define HOUR 3600000u
+
+_Static_assert(sizeof(enum port_backend) == 4, "words are stored as 32-bit numbers");
+
+#define AT(type, field) offsetof(struct type, field), sizeof(((struct type *)0)->field)
+#define NUMBER(name, type, field, flags, lo, hi, def)                                              \
+	{name, SCHEMA_NUMBER, flags, AT(type, field), lo, hi, def, NULL, NULL}
+#define TIME(name, type, field, flags, lo, hi, def)                                                \
+	{name, SCHEMA_TIME, flags, AT(type, field), lo, hi, def, NULL, NULL}
+#define BOOL(name, type, field, flags, def)                                                        \
+	{name, SCHEMA_BOOL, flags, AT(type, field), 0, 1, def, NULL, NULL}
+#define WORD(name, type, field, flags, first, words, def)                                          \
+	{name, SCHEMA_WORD, flags, AT(type, field), first, 0, def, NULL, words}
+#define TEXT(kind, name, type, field, flags, def)                                                  \
+	{name, kind, flags, AT(type, field), 0, 0, 0, def, NULL}
+#define PORT(name, type, field, flags)                                                             \
+	{name, SCHEMA_PORT, flags, AT(type, field), 0, 0, PARAMS_NO_PORT, NULL, NULL}
+#define LIST(name, text)                                                                           \
+	{name, SCHEMA_LIST, 0, 0, 0, 0, 0, 0, text, NULL}
+#define END                                                                                        \
+	{NULL, SCHEMA_LIST, 0, 0, 0, 0, 0, 0, NULL, NULL}
+
+static const char *const seccomp_words[] = {"off", "log", "enforce", NULL};
+static const char *const backend_words[] = {"packet", "pcap", "file", NULL};
+static const char *const transport_words[] = {"multicast", "unicast", NULL};
+static const char *const cipher_words[] = {"chacha20-poly1305", "aes-256-gcm", NULL};
+static const char *const query_words[] = {"carry", "hold", NULL};
+static const char *const forward_words[] = {"auto", "l2", "tunnel", NULL};
+static const char *const exception_words[] = {"drop", "reset", "pass", NULL};
+static const char *const action_words[] = {"pass", "drop", "reject", NULL};
+static const char *const refusal_words[] = {"drop", "reject", NULL};
+static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const target_words[] = {"stderr", "syslog", "journal", NULL};
+
+static const struct schema_option root_options[] = {
+	TEXT(SCHEMA_NAME, "node", params, node, SCHEMA_RESTART, ""),
+	TEXT(SCHEMA_NAME, "user", params, user, SCHEMA_RESTART, "fwclusterd"),
+	WORD("seccomp", params, seccomp, SCHEMA_RESTART, SECCOMP_OFF, seccomp_words, SECCOMP_LOG),
+	BOOL("check-host", params, check_host, 0, true),
+	END,
+};
+
+static const struct schema_option port_options[] = {
+	TEXT(SCHEMA_DEVICE, "device", port_params, device, SCHEMA_RESTART, ""),
+	WORD("backend", port_params, backend, SCHEMA_RESTART, BACKEND_PACKET, backend_words,
+             BACKEND_PACKET),
+	TEXT(SCHEMA_NAME, "segment", port_params, segment, 0, ""),
+	NUMBER("vlan", port_params, vlan, SCHEMA_RESTART, 0, 4094, 0),
+	NUMBER("mtu", port_params, mtu, 0, 0, 65535, 0),
+	LIST("addresses", "addresses with the length of their network, such as \"10.1.0.254/24\""),
+	NUMBER("rx-buffer", port_params, rx_buffer, SCHEMA_RESTART, 65536, 1073741824, 16777216),
+	BOOL("promiscuous", port_params, promiscuous, SCHEMA_RESTART, false),
+	TEXT(SCHEMA_TEXT, "file-in", port_params, file_in, SCHEMA_RESTART, ""),
+	TEXT(SCHEMA_TEXT, "file-out", port_params, file_out, SCHEMA_RESTART, ""),
+	END,
+};
+
+static const struct schema_option route_options[] = {
+	TEXT(SCHEMA_ADDRESS, "via", route_params, via, 0, ""),
+	PORT("port", route_params, port, SCHEMA_REQUIRED),
+	END,
+};
+
+static const struct schema_option cluster_options[] = {
+	NUMBER("id", cluster_params, id, SCHEMA_RESTART, 1, 65535, 1),
+	TEXT(SCHEMA_DEVICE, "device", cluster_params, device, SCHEMA_RESTART, ""),
+	WORD("transport", cluster_params, transport, SCHEMA_RESTART, TRANSPORT_MULTICAST,
+             transport_words, TRANSPORT_MULTICAST),
+	TEXT(SCHEMA_ADDRESS, "group", cluster_params, group, SCHEMA_RESTART, "239.255.70.67"),
+	NUMBER("udp-port", cluster_params, udp_port, SCHEMA_RESTART, 1, 65535, 7067),
+	TEXT(SCHEMA_PATH, "key-file", cluster_params, key_file, 0, "/etc/fwclusterd/cluster.key"),
+	WORD("cipher", cluster_params, cipher, SCHEMA_RESTART, CIPHER_CHACHA20_POLY1305,
+             cipher_words, CIPHER_CHACHA20_POLY1305),
+	WORD("query", cluster_params, query, 0, QUERY_CARRY, query_words, QUERY_CARRY),
+	WORD("forward", cluster_params, forward, 0, FORWARD_AUTO, forward_words, FORWARD_AUTO),
+	WORD("exception", cluster_params, exception, 0, EXCEPTION_DROP, exception_words,
+             EXCEPTION_DROP),
+	TIME("hello-interval", cluster_params, hello_ms, 0, 10, MINUTE, 200),
+	TIME("dead-after", cluster_params, dead_ms, 0, 30, 10 * MINUTE, 1000),
+	TIME("query-timeout", cluster_params, query_timeout_ms, 0, 1, 10000, 20),
+	NUMBER("query-retries", cluster_params, query_retries, 0, 0, 10, 3),
+	NUMBER("query-queue", cluster_params, query_queue, SCHEMA_RESTART, 1, 1024, 32),
+	NUMBER("max-queries", cluster_params, max_queries, SCHEMA_RESTART, 16, 1048576, 4096),
+	TIME("negative-ttl", cluster_params, negative_ms, 0, 10, HOUR, 1000),
+	TIME("forward-ttl", cluster_params, forward_ms, 0, 1000, 24 * HOUR, 30000),
+	NUMBER("max-forwards", cluster_params, max_forwards, SCHEMA_RESTART, PARAMS_FLOWS_MIN,
+               PARAMS_FLOWS_MAX, 262144),
+	NUMBER("query-rate", cluster_params, query_rate, 0, 1, 10000000, 20000),
+	NUMBER("query-burst", cluster_params, query_burst, 0, 1, 10000000, 4000),
+	NUMBER("query-kbytes", cluster_params, query_kbytes, 0, 1, 4000000, 8000),
+	NUMBER("source-rate", cluster_params, source_rate, 0, 1, 10000000, 200),
+	NUMBER("source-burst", cluster_params, source_burst, 0, 1, 10000000, 100),
+	NUMBER("mtu", cluster_params, mtu, 0, 0, 65535, 0),
+	END,
+};
+
+static const struct schema_option member_options[] = {
+	NUMBER("id", member_params, id, SCHEMA_REQUIRED, 1, 65535, 0),
+	TEXT(SCHEMA_ADDRESS, "address", member_params, address, 0, ""),
+	NUMBER("udp-port", member_params, udp_port, 0, 0, 65535, 0),
+	END,
+};
+
+static const struct schema_option firewall_options[] = {
+	NUMBER("max-flows", firewall_params, max_flows, SCHEMA_RESTART, PARAMS_FLOWS_MIN,
+               PARAMS_FLOWS_MAX, 262144),
+	NUMBER("max-half-open", firewall_params, max_half_open, 0, 0, PARAMS_FLOWS_MAX, 0),
+	NUMBER("max-per-source", firewall_params, max_per_source, 0, 0, PARAMS_FLOWS_MAX, 0),
+	NUMBER("max-fragments", firewall_params, max_fragments, SCHEMA_RESTART, 16, 1048576, 4096),
+	NUMBER("originate-rate", firewall_params, originate_rate, 0, 0, 1000000, 100),
+	WORD("default", firewall_params, default_action, 0, RULE_DROP, refusal_words, RULE_DROP),
+	BOOL("default-log", firewall_params, default_log, 0, false),
+	END,
+};
+
+static const struct schema_option timeouts_options[] = {
+#define TIMEOUT_OPTION(field, key, def) TIME(key, timeout_params, field, 0, 100, 168 * HOUR, def),
+	TIMEOUT_LIST(TIMEOUT_OPTION)
+#undef TIMEOUT_OPTION
+		END,
+};
+
+#define ALLOWED_ADDRESSES "addresses, networks such as \"10.0.0.0/8\", and sets such as \"@lan\""
+#define ALLOWED_PORTS "ports 0..65535 and ranges such as \"8000-8100\""
+
+static const struct schema_option set_options[] = {
+	LIST("addresses", "addresses and networks such as \"10.0.0.0/8\""),
+	END,
+};
+
+static const struct schema_option rule_options[] = {
+	WORD("action", rule_params, action, SCHEMA_REQUIRED, RULE_PASS, action_words, RULE_PASS),
+	PORT("in", rule_params, in_port, 0),
+	PORT("out", rule_params, out_port, 0),
+	LIST("from", ALLOWED_ADDRESSES),
+	LIST("to", ALLOWED_ADDRESSES),
+	LIST("protocol", "tcp, udp, icmp, icmp6, any, or a number 0..255"),
+	LIST("source-ports", ALLOWED_PORTS),
+	LIST("ports", ALLOWED_PORTS),
+	LIST("icmp-types", "a name such as \"echo-request\", a type 0..255, or \"type/code\""),
+	BOOL("log", rule_params, log, 0, false),
+	END,
+};
+
+static const struct schema_option control_options[] = {
+	TEXT(SCHEMA_PATH, "socket", params, control_socket, SCHEMA_RESTART,
+             "/run/fwclusterd/control.sock"),
+	TEXT(SCHEMA_NAME, "group", params, control_group, SCHEMA_RESTART, ""),
+	END,
+};
+
+static const struct schema_option log_options[] = {
+	WORD("level", params, log_level, 0, 0, level_words, 3),
+	WORD("target", params, log_target, SCHEMA_RESTART, LOG_TARGET_STDERR, target_words,
+             LOG_TARGET_STDERR),
+	END,
+};
+
+const struct schema_section schema_port = {"port", true, port_options, NULL};
+const struct schema_section schema_route = {"route", true, route_options, NULL};
+const struct schema_section schema_cluster = {"cluster", false, cluster_options, NULL};
+const struct schema_section schema_member = {"member", true, member_options, NULL};
+const struct schema_section schema_timeouts = {"timeouts", false, timeouts_options, NULL};
+const struct schema_section schema_set = {"set", true, set_options, NULL};
+const struct schema_section schema_rule = {"rule", true, rule_options, NULL};
+const struct schema_section schema_control = {"control", false, control_options, NULL};
+const struct schema_section schema_log = {"log", false, log_options, NULL};
+
+static const struct schema_section *const firewall_sections[] = {&schema_timeouts, &schema_set,
+                                                                 &schema_rule, NULL};
+const struct schema_section schema_firewall = {"firewall", false, firewall_options,
+                                               firewall_sections};
+
+static const struct schema_section *const root_sections[] = {
+	&schema_port,     &schema_route,   &schema_cluster, &schema_member,
+	&schema_firewall, &schema_control, &schema_log,     NULL};
+const struct schema_section schema_root = {"", false, root_options, root_sections};

@@ -1,0 +1,12 @@
+/*
+ * run.h - carry out one command: ask the daemon, print, say how it went.
+ */
+#ifndef CTL_RUN_H
+#define CTL_RUN_H
+
+#include "ctl/grammar.h"
+#include "ctl/options.h"
+
+enum exit_code run_command(const struct options *o, const struct command *c);
+
+#endif

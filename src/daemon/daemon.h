@@ -1,0 +1,110 @@
+/*
+ * daemon.h - the process: one libevent loop around one engine.
+ *
+ *   daemon.c    life: start, loop, stop, reload, signals, systemd
+ *   loop.c      ports and cluster socket to the engine, its actions back to them
+ *   host.c      what the kernel tells by netlink, to the engine
+ *   notes.c     the engine's notes, to monitors and the log
+ *   requests.c  the control socket
+ */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/params.h"
+#include "engine/actions.h"
+#include "engine/engine.h"
+#include "io/control.h"
+#include "io/netlink.h"
+#include "io/port.h"
+#include "io/udp.h"
+
+struct daemon_options {
+	const char *file;
+	bool test;
+	bool foreground;
+	int debug;
+};
+
+struct daemon;
+
+struct daemon_port {
+	struct daemon *daemon;
+	struct port *port;
+	struct event *event;
+	uint16_t index;
+	unsigned ifindex;
+	bool missing_said;
+	struct engine_link link;
+	uint32_t n_tx;
+	struct frame tx[ACTIONS_FRAMES]; /* frames of one call that leave by this port */
+};
+
+struct daemon_client {
+	struct daemon_client *next;
+	struct daemon *daemon;
+	struct control_client *client;
+	struct event *read, *write;
+};
+
+struct daemon {
+	struct daemon_options options;
+	struct params *params;
+	struct engine *engine;
+	struct actions *actions;
+	struct event_base *base;
+	struct event *timer, *watchdog, *retry, *netlink_event, *control_event;
+	struct event *signals[8];
+	struct event *udp_events[2];
+	uint64_t armed_ns;
+	uint64_t start_ns;
+	struct daemon_port *ports;
+	struct udp *udp;
+	bool udp_attached, udp_said;
+	struct netlink *netlink;
+	struct control *control;
+	struct daemon_client *clients;
+	uint64_t rounds, rounds_seen; /* progress of the loop, for the watchdog */
+	uint64_t status_ns;
+	int exit_status;
+	bool reloading;
+};
+
+/* Runs until told to stop; the exit status. */
+int daemon_run(const struct daemon_options *options);
+uint64_t daemon_now_ns(void);
+/* Read the configuration again; false, with the reason in `message`, when the old one stays. */
+bool daemon_reload(struct daemon *d, char *message, size_t size);
+
+/* loop.c */
+int loop_open_ports(struct daemon *d);
+void loop_close_ports(struct daemon *d);
+int loop_open_cluster(struct daemon *d);
+void loop_close_cluster(struct daemon *d);
+void loop_carry_out(struct daemon *d);
+void loop_arm(struct daemon *d);
+void loop_attach_port(struct daemon *d, struct daemon_port *p);
+void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why);
+void loop_attach_cluster(struct daemon *d);
+
+/* host.c */
+int host_open(struct daemon *d);
+void host_close(struct daemon *d);
+void host_tell_engine(struct daemon *d);
+void host_check(struct daemon *d);
+
+/* notes.c */
+void notes_carry_out(struct daemon *d);
+uint32_t notes_wanted(const struct daemon *d);
+/* Bits of a monitor group ("all" too), 0 for a name that is none. */
+unsigned notes_group_mask(const char *group);
+void notes_summary(struct daemon *d);
+
+/* requests.c */
+int requests_open(struct daemon *d);
+void requests_close(struct daemon *d);
+
+#endif

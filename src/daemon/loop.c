@@ -1,0 +1,310 @@
+/*
+ * loop.c - ports and cluster socket to the engine, its actions back to them.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+
+#define LOOP_BATCHES 4 /* of one port in one wake-up, so that nobody starves the others */
+
+/* --- time -------------------------------------------------------------------------------------- */
+
+void loop_arm(struct daemon *d)
+{
+	uint64_t next = engine_next(d->engine), now;
+	struct timeval tv;
+
+	if (next >= d->armed_ns)
+		return;
+	now = daemon_now_ns();
+	next = next > now ? next - now : 0;
+	tv.tv_sec = (time_t)(next / 1000000000ULL);
+	tv.tv_usec = (suseconds_t)(next % 1000000000ULL / 1000);
+	d->armed_ns = now + next;
+	evtimer_add(d->timer, &tv);
+}
+
+/* --- actions ----------------------------------------------------------------------------------- */
+
+static void loop_send_frames(struct daemon *d)
+{
+	struct actions *a = d->actions;
+
+	for (uint32_t i = 0; i < a->n_frames; i++) {
+		struct daemon_port *p = &d->ports[a->frames[i].port];
+		p->tx[p->n_tx++] = a->frames[i];
+	}
+	for (uint32_t i = 0; i < d->params->n_ports; i++) {
+		struct daemon_port *p = &d->ports[i];
+		if (p->n_tx > 0)
+			port_tx(p->port, p->tx, p->n_tx);
+		p->n_tx = 0;
+	}
+}
+
+void loop_carry_out(struct daemon *d)
+{
+	struct actions *a = d->actions;
+
+	if (a->n_frames > 0)
+		loop_send_frames(d);
+	if (a->n_datagrams > 0 && d->udp)
+		udp_tx(d->udp, a->datagrams, a->n_datagrams);
+	if (a->n_notes > 0)
+		notes_carry_out(d);
+	actions_reset(a);
+}
+
+/* --- ports ------------------------------------------------------------------------------------- */
+
+static void loop_set_link(struct daemon *d, struct daemon_port *p, const struct engine_link *link)
+{
+	p->link = *link;
+	engine_set_link(d->engine, p->index, link, daemon_now_ns(), d->actions);
+	loop_carry_out(d);
+	loop_arm(d);
+}
+
+void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why)
+{
+	struct engine_link link = p->link;
+
+	if (p->event)
+		event_free(p->event);
+	p->event = NULL;
+	port_detach(p->port);
+	if (link.up)
+		log_warning("port \"%s\": device \"%s\" %s, waiting for it", d->params->ports[p->index].name,
+		            d->params->ports[p->index].device, why);
+	link.up = false;
+	loop_set_link(d, p, &link);
+}
+
+static bool loop_port_batch(struct daemon *d, struct daemon_port *p)
+{
+	struct frame frames[PORT_BATCH];
+	int n = port_rx(p->port, frames, PORT_BATCH);
+
+	if (n < 0) {
+		loop_detach_port(d, p, n == -ENETDOWN ? "is down" : "is gone");
+		return false;
+	}
+	if (n == 0)
+		return false;
+	for (int i = 0; i < n; i++)
+		frames[i].port = p->index;
+	engine_frames(d->engine, frames, (unsigned)n, daemon_now_ns(), d->actions);
+	loop_carry_out(d);
+	port_release(p->port);
+	d->rounds++;
+	return n == PORT_BATCH;
+}
+
+static void loop_port_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon_port *p = arg;
+	struct daemon *d = p->daemon;
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < LOOP_BATCHES; i++)
+		if (!loop_port_batch(d, p))
+			break;
+	loop_arm(d);
+}
+
+/* A capture file is read to its end in one go, on the clock of its own timestamps. */
+static void loop_replay(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon_port *p = arg;
+	struct daemon *d = p->daemon;
+	struct frame frames[PORT_BATCH];
+	int n;
+
+	(void)fd;
+	(void)what;
+	while ((n = port_rx(p->port, frames, 1)) > 0) {
+		uint64_t now = port_file_time_ns(p->port);
+		frames[0].port = p->index;
+		engine_frames(d->engine, frames, 1, now, d->actions);
+		loop_carry_out(d);
+		port_release(p->port);
+		engine_tick(d->engine, now, d->actions);
+		loop_carry_out(d);
+	}
+	log_notice("port \"%s\": capture \"%s\" is at its end", d->params->ports[p->index].name,
+	           d->params->ports[p->index].file_in);
+	notes_summary(d);
+	event_base_loopexit(d->base, NULL);
+}
+
+static bool loop_is_file(const struct daemon *d, const struct daemon_port *p)
+{
+	return d->params->ports[p->index].backend == BACKEND_FILE;
+}
+
+static void loop_attach_file(struct daemon *d, struct daemon_port *p)
+{
+	struct engine_link link = {.up = true,
+	                           .mac = {{2, 0, 0, 0, 0, (uint8_t)(p->index + 1)}},
+	                           .mtu = d->params->ports[p->index].mtu,
+	                           .is_capture = true};
+	struct timeval now = {0, 0};
+
+	if (link.mtu == 0)
+		link.mtu = 1500;
+	loop_set_link(d, p, &link);
+	if (!d->params->ports[p->index].file_in[0])
+		return;
+	p->event = evtimer_new(d->base, loop_replay, p);
+	evtimer_add(p->event, &now);
+}
+
+void loop_attach_port(struct daemon *d, struct daemon_port *p)
+{
+	const struct port_params *pp = &d->params->ports[p->index];
+	const struct netlink_link *l;
+	struct engine_link link;
+	char err[256];
+
+	if (port_attached(p->port))
+		return;
+	if (loop_is_file(d, p)) {
+		if (port_attach(p->port, 0, err, sizeof(err)) == 0)
+			loop_attach_file(d, p);
+		else
+			log_error("port \"%s\": %s", pp->name, err);
+		return;
+	}
+	l = netlink_link_by_name(d->netlink, pp->device);
+	if (!l || !l->up || port_attach(p->port, l->ifindex, err, sizeof(err)) < 0) {
+		if (!p->missing_said)
+			log_warning("port \"%s\": device \"%s\" %s, waiting for it", pp->name,
+			            pp->device, !l ? "does not exist" : !l->up ? "is down" : err);
+		p->missing_said = true;
+		return;
+	}
+	p->missing_said = false;
+	p->ifindex = l->ifindex;
+	link = (struct engine_link){.up = true,
+	                            .mac = l->mac,
+	                            .mtu = l->mtu,
+	                            .takes_gso = port_takes_gso(p->port),
+	                            .takes_partial_csum = port_takes_partial_csum(p->port)};
+	p->event = event_new(d->base, port_fd(p->port), EV_READ | EV_PERSIST, loop_port_readable, p);
+	event_add(p->event, NULL);
+	log_notice("port \"%s\": device \"%s\" attached", pp->name, pp->device);
+	loop_set_link(d, p, &link);
+}
+
+int loop_open_ports(struct daemon *d)
+{
+	char err[256];
+
+	d->ports = calloc(d->params->n_ports, sizeof(*d->ports));
+	if (!d->ports)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < d->params->n_ports; i++) {
+		struct daemon_port *p = &d->ports[i];
+		p->daemon = d;
+		p->index = i;
+		p->port = port_new(&d->params->ports[i], i, err, sizeof(err));
+		if (!p->port) {
+			log_error("port \"%s\": %s", d->params->ports[i].name, err);
+			return -EINVAL;
+		}
+	}
+	for (uint16_t i = 0; i < d->params->n_ports; i++)
+		loop_attach_port(d, &d->ports[i]);
+	return 0;
+}
+
+void loop_close_ports(struct daemon *d)
+{
+	for (uint16_t i = 0; d->ports && i < d->params->n_ports; i++) {
+		if (d->ports[i].event)
+			event_free(d->ports[i].event);
+		port_free(d->ports[i].port);
+	}
+	free(d->ports);
+	d->ports = NULL;
+}
+
+/* --- cluster socket ---------------------------------------------------------------------------- */
+
+static void loop_udp_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct udp_datagram v[UDP_BATCH];
+	unsigned which = udp_fd(d->udp, 1) == fd;
+	int n;
+
+	(void)what;
+	for (int round = 0; round < LOOP_BATCHES; round++) {
+		n = udp_rx(d->udp, which, v, UDP_BATCH);
+		for (int i = 0; i < n; i++)
+			engine_datagram(d->engine, v[i].data, v[i].size, &v[i].from, v[i].multicast,
+			                daemon_now_ns(), d->actions);
+		loop_carry_out(d);
+		d->rounds++;
+		if (n < UDP_BATCH)
+			break;
+	}
+	loop_arm(d);
+}
+
+void loop_attach_cluster(struct daemon *d)
+{
+	char err[256];
+
+	if (!d->udp || d->udp_attached)
+		return;
+	if (udp_attach(d->udp, err, sizeof(err)) < 0) {
+		if (!d->udp_said)
+			log_warning("cluster: device \"%s\": %s, waiting for it",
+			            d->params->cluster.device, err);
+		d->udp_said = true;
+		return;
+	}
+	d->udp_attached = true;
+	d->udp_said = false;
+	for (unsigned i = 0; i < 2; i++) {
+		if (d->udp_events[i])
+			event_free(d->udp_events[i]);
+		d->udp_events[i] = NULL;
+		if (udp_fd(d->udp, i) < 0)
+			continue;
+		d->udp_events[i] = event_new(d->base, udp_fd(d->udp, i), EV_READ | EV_PERSIST,
+		                             loop_udp_readable, d);
+		event_add(d->udp_events[i], NULL);
+	}
+}
+
+int loop_open_cluster(struct daemon *d)
+{
+	const struct member_params *self = &d->params->members[d->params->self];
+	char err[256];
+
+	if (!d->params->cluster.enabled)
+		return 0;
+	d->udp = udp_new(&d->params->cluster, self->has_address ? &self->address : NULL, err,
+	                 sizeof(err));
+	if (!d->udp) {
+		log_error("cluster: %s", err);
+		return -EINVAL;
+	}
+	loop_attach_cluster(d);
+	return 0;
+}
+
+void loop_close_cluster(struct daemon *d)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (d->udp_events[i])
+			event_free(d->udp_events[i]);
+	udp_free(d->udp);
+	d->udp = NULL;
+}

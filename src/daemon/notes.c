@@ -1,0 +1,156 @@
+/*
+ * notes.c - the engine's notes, as events for monitors and lines of the log.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "engine/view.h"
+
+static unsigned group_bit(enum note_type t)
+{
+	static const char *const groups[] = {"flows", "queries", "members", "ports", "drops"};
+
+	for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (strcmp(groups[i], note_group(t)) == 0)
+			return 1u << i;
+	return 0;
+}
+
+unsigned notes_group_mask(const char *group)
+{
+	unsigned mask = 0;
+
+	for (unsigned t = 0; t < NOTE_COUNT; t++)
+		if (strcmp(group, "all") == 0 || strcmp(group, note_group(t)) == 0)
+			mask |= group_bit(t);
+	return mask;
+}
+
+/* Which notes somebody reads: the log takes the rare ones always, debug takes all. */
+uint32_t notes_wanted(const struct daemon *d)
+{
+	unsigned groups = notes_group_mask("members") | notes_group_mask("ports");
+	uint32_t mask = 1u << NOTE_RULE | 1u << NOTE_HOME_CONFLICT;
+
+	if (log_get_level() >= LOG_LVL_DEBUG)
+		groups = notes_group_mask("all");
+	for (const struct daemon_client *c = d->clients; c; c = c->next)
+		groups |= control_mask(c->client);
+	for (unsigned t = 0; t < NOTE_COUNT; t++)
+		if (groups & group_bit(t))
+			mask |= 1u << t;
+	return mask;
+}
+
+static enum log_level note_level(enum note_type t)
+{
+	switch (t) {
+	case NOTE_MEMBER_DOWN:
+	case NOTE_DUPLICATE_ID:
+	case NOTE_CONFIG_DIFFERS:
+	case NOTE_WRONG_KEY:
+		return LOG_LVL_WARNING;
+	case NOTE_MEMBER_UP:
+	case NOTE_MEMBER_LEFT:
+	case NOTE_MEMBER_RESTART:
+	case NOTE_PORT_UP:
+	case NOTE_PORT_DOWN:
+		return LOG_LVL_NOTICE;
+	case NOTE_RULE:
+	case NOTE_HOME_CONFLICT:
+		return LOG_LVL_INFO;
+	default:
+		return LOG_LVL_DEBUG;
+	}
+}
+
+static const char *note_hint(enum note_type t)
+{
+	switch (t) {
+	case NOTE_WRONG_KEY:
+		return ", its messages are ignored; compare the key files";
+	case NOTE_DUPLICATE_ID:
+		return ", give every member an id of its own";
+	case NOTE_CONFIG_DIFFERS:
+		return ", compare the member lists and cluster sections";
+	default:
+		return "";
+	}
+}
+
+static void note_log(const struct daemon *d, const struct note *n)
+{
+	char fields[256], flow[FLOW_KEY_TEXT] = "";
+	const struct params *p = d->params;
+	char line[512];
+	int used;
+
+	if (note_level(n->type) > log_get_level())
+		return;
+	used = snprintf(line, sizeof(line), "%s", note_name(n->type));
+	if (n->member != NOTE_NO_MEMBER && n->member < p->n_members)
+		used += snprintf(line + used, sizeof(line) - (size_t)used, ": member \"%s\"",
+		                 p->members[n->member].name);
+	if (n->port != PARAMS_NO_PORT && n->port < p->n_ports)
+		used += snprintf(line + used, sizeof(line) - (size_t)used, ": port \"%s\"",
+		                 p->ports[n->port].name);
+	if (n->has_flow)
+		snprintf(line + used, sizeof(line) - (size_t)used, ": %s%s%s",
+		         flow_key_text(flow, &n->key, n->dir), n->detail ? ", " : "",
+		         n->detail ? n->detail : "");
+	snprintf(fields, sizeof(fields), "FWC_EVENT=%s\nFWC_REASON=%s", note_name(n->type),
+	         drop_name(n->reason));
+	log_event(note_level(n->type), fields, "%s%s%s%s", line,
+	          n->reason != DROP_NONE ? ": " : "",
+	          n->reason != DROP_NONE ? drop_name(n->reason) : "", note_hint(n->type));
+}
+
+/* The only use of the wall clock: what a person reads. */
+static const char *wall_time(char *buf, size_t size)
+{
+	struct timespec ts;
+	struct tm tm;
+	char day[32];
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf, size, "%s.%06ldZ", day, ts.tv_nsec / 1000);
+	return buf;
+}
+
+void notes_carry_out(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->actions->n_notes; i++) {
+		const struct note *n = &d->actions->notes[i];
+		json_t *event = NULL;
+		char time[64];
+
+		note_log(d, n);
+		for (struct daemon_client *c = d->clients; c; c = c->next) {
+			if (!(control_mask(c->client) & group_bit(n->type)))
+				continue;
+			if (!event)
+				event = view_event(d->engine, n, wall_time(time, sizeof(time)));
+			control_push(c->client, event);
+			event_add(c->write, NULL);
+		}
+		json_decref(event);
+	}
+}
+
+void notes_summary(struct daemon *d)
+{
+	const uint64_t *c = engine_counters(d->engine), *drops = engine_drops(d->engine);
+
+	for (unsigned i = 0; i < COUNTER_COUNT; i++)
+		if (c[i])
+			log_notice("summary: %s %llu", counter_name(i), (unsigned long long)c[i]);
+	for (unsigned i = 1; i < DROP_COUNT; i++)
+		if (drops[i])
+			log_notice("summary: drop %s %llu", drop_name(i),
+			           (unsigned long long)drops[i]);
+}

@@ -1,0 +1,303 @@
+/*
+ * requests.c - the control socket: clients on the loop, and what they may ask.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config.h"
+#include "daemon/daemon.h"
+#include "engine/view.h"
+
+#define REQUEST_LIMIT 1000 /* entries per answer when the client names no limit */
+#define REQUEST_LIMIT_MAX 10000
+
+/* --- answers ----------------------------------------------------------------------------------- */
+
+static json_t *answer(const struct daemon *d, const char *key, json_t *list)
+{
+	return json_pack("{s:i, s:s, s:o}", "schema", 1, "node", d->params->node, key, list);
+}
+
+static json_t *refuse(const struct daemon *d, const char *code, const char *text)
+{
+	return json_pack("{s:i, s:s, s:s, s:s}", "schema", 1, "node", d->params->node, "error", text,
+	                 "code", code);
+}
+
+static json_t *show_ports(const struct daemon *d)
+{
+	json_t *list = json_array();
+
+	for (uint16_t i = 0; i < d->params->n_ports; i++) {
+		const struct daemon_port *p = &d->ports[i];
+		json_t *o = view_port(d->engine, i), *more;
+		struct port_stats s = {0};
+
+		port_get_stats(p->port, &s);
+		more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rx_frames",
+		                 (json_int_t)s.rx_frames, "rx_bytes", (json_int_t)s.rx_bytes,
+		                 "tx_frames", (json_int_t)s.tx_frames, "tx_bytes",
+		                 (json_int_t)s.tx_bytes, "rx_dropped", (json_int_t)s.rx_dropped,
+		                 "rx_truncated", (json_int_t)s.rx_truncated, "tx_full",
+		                 (json_int_t)s.tx_full, "tx_size", (json_int_t)s.tx_size,
+		                 "tx_errors", (json_int_t)s.tx_errors);
+		json_object_update(o, more);
+		json_decref(more);
+		if (p->missing_said)
+			json_object_set_new(o, "state", json_string("missing"));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *show_version(void)
+{
+	return json_pack("[{s:s, s:{s:s, s:s}}]", "version", PACKAGE_VERSION, "libraries", "libevent",
+	                 event_get_version(), "jansson", JANSSON_VERSION);
+}
+
+static json_t *show_paged(const struct daemon *d, const char *what, const json_t *request)
+{
+	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
+	uint32_t cursor = (uint32_t)json_integer_value(json_object_get(request, "cursor"));
+	bool flows = strcmp(what, "flows") == 0;
+	json_t *list, *a;
+
+	if (limit <= 0)
+		limit = REQUEST_LIMIT;
+	if (limit > REQUEST_LIMIT_MAX)
+		limit = REQUEST_LIMIT_MAX;
+	list = flows ? view_flows(d->engine, &cursor, (uint32_t)limit, daemon_now_ns())
+	             : view_forwards(d->engine, &cursor, (uint32_t)limit, daemon_now_ns());
+	a = answer(d, what, list);
+	if (cursor)
+		json_object_set_new(a, "next", json_integer(cursor));
+	return a;
+}
+
+static json_t *request_show(struct daemon *d, const json_t *request)
+{
+	const char *what = json_string_value(json_object_get(request, "what"));
+	uint64_t now = daemon_now_ns();
+
+	if (!what)
+		return refuse(d, "usage", "show what?");
+	if (strcmp(what, "flows") == 0 || strcmp(what, "forwards") == 0)
+		return show_paged(d, what, request);
+	if (strcmp(what, "status") == 0)
+		return answer(d, what, view_status(d->engine, now));
+	if (strcmp(what, "members") == 0)
+		return answer(d, what, view_members(d->engine, now));
+	if (strcmp(what, "queries") == 0)
+		return answer(d, what, view_queries(d->engine, now));
+	if (strcmp(what, "drops") == 0)
+		return answer(d, what, view_drops(d->engine));
+	if (strcmp(what, "counters") == 0)
+		return answer(d, what, view_counters(d->engine));
+	if (strcmp(what, "rules") == 0)
+		return answer(d, what, view_rules(d->engine));
+	if (strcmp(what, "neighbours") == 0)
+		return answer(d, what, view_neighbours(d->engine, now));
+	if (strcmp(what, "routes") == 0)
+		return answer(d, what, view_routes(d->engine));
+	if (strcmp(what, "config") == 0)
+		return answer(d, what, view_config(d->params));
+	if (strcmp(what, "ports") == 0)
+		return answer(d, what, show_ports(d));
+	if (strcmp(what, "version") == 0)
+		return answer(d, what, show_version());
+	return refuse(d, "usage", "unknown table");
+}
+
+static json_t *request_monitor(struct daemon *d, struct control_client *cl, const json_t *request)
+{
+	json_t *groups = json_object_get(request, "groups"), *g, *told = json_array();
+	unsigned mask = 0;
+	size_t i;
+
+	json_array_foreach(groups, i, g) {
+		unsigned m = json_is_string(g) ? notes_group_mask(json_string_value(g)) : 0;
+		if (m == 0) {
+			json_decref(told);
+			return refuse(d, "usage", "groups are flows, queries, members, ports, drops, all");
+		}
+		mask |= m;
+		json_array_append(told, g);
+	}
+	if (mask == 0) {
+		mask = notes_group_mask("all");
+		json_array_append_new(told, json_string("all"));
+	}
+	control_set_mask(cl, mask);
+	engine_want_notes(d->engine, notes_wanted(d));
+	return answer(d, "monitor", told);
+}
+
+static json_t *request_flush(struct daemon *d, const json_t *request)
+{
+	const char *what = json_string_value(json_object_get(request, "what"));
+	enum engine_flush which;
+	uint32_t n;
+
+	if (what && strcmp(what, "flows") == 0)
+		which = ENGINE_FLUSH_FLOWS;
+	else if (what && strcmp(what, "forwards") == 0)
+		which = ENGINE_FLUSH_FORWARDS;
+	else if (what && strcmp(what, "negative") == 0)
+		which = ENGINE_FLUSH_NEGATIVE;
+	else
+		return refuse(d, "usage", "flush flows, forwards or negative");
+	n = engine_flush(d->engine, which, daemon_now_ns(), d->actions);
+	loop_carry_out(d);
+	log_notice("flush: %s, %u entries, by the control socket", what, n);
+	return answer(d, "flushed", json_pack("[{s:s, s:I}]", "what", what, "n", (json_int_t)n));
+}
+
+static json_t *request_reload(struct daemon *d)
+{
+	char message[512];
+	bool ok = daemon_reload(d, message, sizeof(message));
+	json_t *a =
+		answer(d, "reload", json_pack("[{s:b, s:s}]", "ok", ok, "message", message));
+
+	if (!ok) {
+		json_object_set_new(a, "error", json_string(message));
+		json_object_set_new(a, "code", json_string("refused"));
+	}
+	return a;
+}
+
+static json_t *request_log(struct daemon *d, const json_t *request)
+{
+	static const char *const levels[] = {"error", "warning", "notice", "info", "debug"};
+	const char *level = json_string_value(json_object_get(request, "level"));
+
+	for (unsigned i = 0; level && i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (strcmp(level, levels[i]) != 0)
+			continue;
+		log_set_level((enum log_level)i);
+		engine_want_notes(d->engine, notes_wanted(d));
+		return answer(d, "log", json_pack("[{s:s}]", "level", level));
+	}
+	return refuse(d, "usage", "log error, warning, notice, info or debug");
+}
+
+static json_t *request_handle(void *arg, struct control_client *cl, const json_t *request,
+                              bool admin)
+{
+	struct daemon *d = arg;
+	const char *verb = json_string_value(json_object_get(request, "verb"));
+
+	if (!verb)
+		return refuse(d, "usage", "a request needs a verb");
+	if (strcmp(verb, "show") == 0)
+		return request_show(d, request);
+	if (strcmp(verb, "monitor") == 0)
+		return request_monitor(d, cl, request);
+	if (strcmp(verb, "flush") != 0 && strcmp(verb, "reload") != 0 && strcmp(verb, "log") != 0)
+		return refuse(d, "usage", "unknown verb");
+	if (!admin)
+		return refuse(d, "refused", "only root and the daemon's own user may do that");
+	if (strcmp(verb, "flush") == 0)
+		return request_flush(d, request);
+	if (strcmp(verb, "reload") == 0)
+		return request_reload(d);
+	return request_log(d, request);
+}
+
+/* --- clients ----------------------------------------------------------------------------------- */
+
+static void client_close(struct daemon_client *c)
+{
+	struct daemon *d = c->daemon;
+	struct daemon_client **link = &d->clients;
+
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	event_free(c->read);
+	event_free(c->write);
+	control_close(c->client);
+	free(c);
+	engine_want_notes(d->engine, notes_wanted(d));
+}
+
+static void client_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon_client *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (control_write(c->client) < 0)
+		client_close(c);
+	else if (control_client_wants_write(c->client))
+		event_add(c->write, NULL);
+}
+
+static void client_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon_client *c = arg;
+
+	(void)fd;
+	(void)what;
+	c->daemon->rounds++;
+	if (control_read(c->client, request_handle, c->daemon) < 0) {
+		client_close(c);
+		return;
+	}
+	if (control_client_wants_write(c->client))
+		event_add(c->write, NULL);
+}
+
+static void client_accept(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct control_client *client;
+
+	(void)fd;
+	(void)what;
+	while ((client = control_accept(d->control))) {
+		struct daemon_client *c = calloc(1, sizeof(*c));
+		if (!c) {
+			control_close(client);
+			return;
+		}
+		c->daemon = d;
+		c->client = client;
+		c->read = event_new(d->base, control_client_fd(client), EV_READ | EV_PERSIST,
+		                    client_readable, c);
+		c->write = event_new(d->base, control_client_fd(client), EV_WRITE, client_writable, c);
+		c->next = d->clients;
+		d->clients = c;
+		event_add(c->read, NULL);
+	}
+}
+
+int requests_open(struct daemon *d)
+{
+	char err[256];
+
+	if (!d->params->control_socket[0])
+		return 0;
+	d->control = control_new(d->params->control_socket, d->params->control_group, err,
+	                         sizeof(err));
+	if (!d->control) {
+		log_error("control: %s", err);
+		return -1;
+	}
+	d->control_event = event_new(d->base, control_fd(d->control), EV_READ | EV_PERSIST,
+	                             client_accept, d);
+	event_add(d->control_event, NULL);
+	return 0;
+}
+
+void requests_close(struct daemon *d)
+{
+	while (d->clients)
+		client_close(d->clients);
+	if (d->control_event)
+		event_free(d->control_event);
+	control_free(d->control);
+	d->control = NULL;
+}

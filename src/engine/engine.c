@@ -1,0 +1,405 @@
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine_priv.h"
+#include "packet/decode.h"
+
+#define ENGINE_CHUNK 32                  /* packets in flight between the prefetching passes */
+#define ENGINE_BUSY_TICK_NS 2000000ULL   /* while something short-lived is pending */
+#define ENGINE_IDLE_TICK_NS 100000000ULL /* otherwise */
+
+/* --- what the channel asks of us -------------------------------------------------------------- */
+
+static uint8_t *engine_room(void *arg, size_t size)
+{
+	struct engine *e = arg;
+	return actions_room(e->node.out, size);
+}
+
+static void engine_emit(void *arg, const struct endpoint *to, const uint8_t *data, size_t size)
+{
+	struct engine *e = arg;
+	struct actions *out = e->node.out;
+	struct datagram *d;
+
+	if (out->n_datagrams == ACTIONS_DATAGRAMS)
+		return; /* as if lost on the link; the counters of the messages tell */
+	d = &out->datagrams[out->n_datagrams++];
+	*d = (struct datagram){.multicast = !to, .data = data, .size = (uint32_t)size};
+	if (to)
+		d->to = *to;
+}
+
+static void engine_member_event(void *arg, enum channel_event event, uint32_t member)
+{
+	static const enum note_type notes[] = {
+		[CHANNEL_MEMBER_UP] = NOTE_MEMBER_UP,
+		[CHANNEL_MEMBER_RESTART] = NOTE_MEMBER_RESTART,
+		[CHANNEL_MEMBER_DOWN] = NOTE_MEMBER_DOWN,
+		[CHANNEL_MEMBER_LEFT] = NOTE_MEMBER_LEFT,
+		[CHANNEL_DUPLICATE_ID] = NOTE_DUPLICATE_ID,
+		[CHANNEL_CONFIG_DIFFERS] = NOTE_CONFIG_DIFFERS,
+		[CHANNEL_WRONG_KEY] = NOTE_WRONG_KEY,
+	};
+	struct engine *e = arg;
+	struct note *note = node_note(&e->node, notes[event]);
+
+	if (note)
+		note->member = member;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void engine_subseed(struct rng *r, uint64_t *out, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		out[i] = rng_u64(r);
+}
+
+static int engine_make_channel(struct engine *e, struct keyring *keys,
+                               const struct engine_seed *seed, struct rng *rng, uint64_t now_ns)
+{
+	struct channel_io io = {.arg = e,
+	                        .room = engine_room,
+	                        .emit = engine_emit,
+	                        .event = engine_member_event,
+	                        .counters = e->node.counters};
+	struct rng own;
+
+	if (!e->params->cluster.enabled) {
+		keyring_free(keys);
+		return 0;
+	}
+	own = (struct rng){.key = {rng_u64(rng), rng_u64(rng)}};
+	e->channel = channel_new(e->params, keys, seed->boot_id, own, &io, now_ns);
+	return e->channel ? 0 : -ENOMEM;
+}
+
+struct engine *engine_new(const struct params *params, struct keyring *keys,
+                          const struct engine_seed *seed, uint64_t now_ns)
+{
+	struct rng rng = {.key = {seed->words[0] ^ seed->words[2], seed->words[1] ^ seed->words[3]},
+	                  .counter = seed->words[4]};
+	struct engine *e = calloc(1, sizeof(*e));
+	uint64_t words[10];
+
+	if (!e)
+		return NULL;
+	e->params = params;
+	e->start_ns = now_ns;
+	e->next_ns = now_ns;
+	engine_subseed(&rng, words, 6);
+	if (node_init(&e->node, params, words, now_ns) < 0) {
+		free(e);
+		return NULL;
+	}
+	engine_subseed(&rng, words, 10);
+	if (engine_make_channel(e, keys, seed, &rng, now_ns) < 0 ||
+	    firewall_init(&e->firewall, &e->node, e->channel, words) < 0) {
+		engine_free(e);
+		return NULL;
+	}
+	e->firewall_ready = true;
+	return e;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	if (e->firewall_ready)
+		firewall_fini(&e->firewall);
+	channel_free(e->channel);
+	node_fini(&e->node);
+	free(e);
+}
+
+/* --- what the host tells ---------------------------------------------------------------------- */
+
+static void engine_tell_segments(struct engine *e)
+{
+	struct wire_segment v[PARAMS_PORTS];
+	unsigned n = 0;
+
+	if (!e->channel)
+		return;
+	for (uint32_t i = 0; i < e->params->n_ports; i++) {
+		const struct port_params *p = &e->params->ports[i];
+		if (!e->node.links[i].up)
+			continue;
+		v[n++] = (struct wire_segment){
+			.name = wire_segment_id(p->segment[0] ? p->segment : p->name),
+			.mac = e->node.links[i].mac,
+			.vlan = p->vlan};
+	}
+	channel_set_segments(e->channel, v, n);
+}
+
+void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
+                     uint64_t now_ns, struct actions *out)
+{
+	struct node_link l = {.up = link->up,
+	                      .mac = link->mac,
+	                      .mtu = link->mtu,
+	                      .takes_gso = link->takes_gso,
+	                      .takes_partial_csum = link->takes_partial_csum,
+	                      .is_capture = link->is_capture};
+	bool changed = l.up != e->node.links[port].up;
+	struct note *note;
+
+	node_begin(&e->node, now_ns, out);
+	node_set_link(&e->node, port, &l);
+	engine_tell_segments(e);
+	note = changed ? node_note(&e->node, l.up ? NOTE_PORT_UP : NOTE_PORT_DOWN) : NULL;
+	if (note)
+		note->port = port;
+	e->next_ns = now_ns;
+}
+
+void engine_set_addresses(struct engine *e, const struct engine_address *v, size_t n)
+{
+	struct node_address *copy = calloc(n ? n : 1, sizeof(*copy));
+
+	if (!copy)
+		return;
+	for (size_t i = 0; i < n; i++)
+		copy[i] = (struct node_address){.prefix = v[i].prefix, .port = v[i].port};
+	node_set_addresses(&e->node, copy, n);
+	free(copy);
+}
+
+int engine_set_routes(struct engine *e, const struct engine_route *v, size_t n)
+{
+	struct route *copy = calloc(n ? n : 1, sizeof(*copy));
+	int rc;
+
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		copy[i] = (struct route){.dst = v[i].dst,
+		                         .via = v[i].via,
+		                         .port = v[i].port,
+		                         .metric = v[i].metric + 1};
+	rc = node_set_routes(&e->node, copy, n);
+	free(copy);
+	return rc;
+}
+
+/* --- frames ----------------------------------------------------------------------------------- */
+
+/* What is for this node's role to judge, and not for somebody else or the host. DROP_NONE = go on;
+ * anything else has been dealt with. */
+static enum drop engine_classify(struct engine *e, struct pkt *pkt)
+{
+	struct node *n = &e->node;
+	const struct node_link *link = &n->links[pkt->frame->port];
+	bool group = pkt->eth_dst.b[0] & 1;
+
+	if (pkt->vlan != e->params->ports[pkt->frame->port].vlan)
+		return DROP_BAD_VLAN;
+	if (!group && !link->is_capture && !macaddr_eq(&pkt->eth_dst, &link->mac))
+		return DROP_OTHER_HOST;
+	if (macaddr_eq(&pkt->eth_src, &link->mac))
+		return DROP_SPOOFED;
+	if (pkt->kind != PKT_IP)
+		return DROP_NONE;
+	if (group)
+		return DROP_LINK_CONTROL;
+	return DROP_NONE;
+}
+
+/* Packets to and from the node's own addresses never reach a role. */
+static enum drop engine_own_address(struct engine *e, struct pkt *pkt)
+{
+	const struct node_address *own = node_address_find(&e->node, &pkt->tuple.dst);
+
+	if (node_address_find(&e->node, &pkt->tuple.src))
+		return DROP_SPOOFED;
+	if (!own)
+		return DROP_NONE;
+	if (own->is_virtual && pkt->l4 &&
+	    (pkt->tuple.proto == IPPROTO_NUM_ICMP || pkt->tuple.proto == IPPROTO_NUM_ICMP6)) {
+		node_echo(&e->node, pkt);
+		return DROP_COUNT; /* taken over */
+	}
+	return DROP_TO_HOST;
+}
+
+static bool engine_accept(struct engine *e, struct pkt *pkt)
+{
+	enum drop d = engine_classify(e, pkt);
+
+	if (d == DROP_NONE && pkt->kind == PKT_ARP) {
+		node_arp(&e->node, pkt);
+		return false;
+	}
+	if (d == DROP_NONE && pkt->kind == PKT_ND) {
+		node_nd(&e->node, pkt);
+		return false;
+	}
+	if (d == DROP_NONE)
+		d = engine_own_address(e, pkt);
+	if (d != DROP_NONE && d != DROP_COUNT)
+		node_drop(&e->node, pkt, d);
+	return d == DROP_NONE;
+}
+
+/* Up to ENGINE_CHUNK frames, in three passes (see firewall.h). */
+static void engine_chunk(struct engine *e, struct frame *frames, unsigned n)
+{
+	struct pkt pkts[ENGINE_CHUNK];
+	struct lookup lookups[ENGINE_CHUNK];
+	unsigned n_pkts = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct pkt *pkt = &pkts[n_pkts];
+		enum drop d;
+
+		e->node.counters[COUNTER_BYTES_IN] += frames[i].len;
+		d = pkt_decode(pkt, &frames[i]);
+		if (d != DROP_NONE) {
+			node_drop_frame(&e->node, &frames[i], d);
+			continue;
+		}
+		if (!engine_accept(e, pkt))
+			continue;
+		firewall_prepare(&e->firewall, pkt, &lookups[n_pkts]);
+		n_pkts++;
+	}
+	for (unsigned i = 0; i < n_pkts; i++)
+		firewall_prefetch(&e->firewall, &lookups[i]);
+	for (unsigned i = 0; i < n_pkts; i++)
+		firewall_packet(&e->firewall, &pkts[i], &lookups[i]);
+}
+
+static void engine_wake(struct engine *e)
+{
+	const struct firewall *f = &e->firewall;
+	bool busy = pool_used(e->node.pool) > 0 || f->release_due_ns != UINT64_MAX;
+	uint64_t soon = e->node.now_ns + (busy ? ENGINE_BUSY_TICK_NS : ENGINE_IDLE_TICK_NS);
+
+	if (soon < e->next_ns)
+		e->next_ns = soon;
+}
+
+void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t now_ns,
+                   struct actions *out)
+{
+	node_begin(&e->node, now_ns, out);
+	e->node.counters[COUNTER_FRAMES_IN] += n;
+	for (unsigned i = 0; i < n; i += ENGINE_CHUNK)
+		engine_chunk(e, frames + i, n - i < ENGINE_CHUNK ? n - i : ENGINE_CHUNK);
+	engine_wake(e);
+}
+
+void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct endpoint *from,
+                     bool multicast, uint64_t now_ns, struct actions *out)
+{
+	struct channel_message msg;
+
+	node_begin(&e->node, now_ns, out);
+	if (!e->channel)
+		return;
+	if (channel_input(e->channel, data, size, from, multicast, now_ns, &msg))
+		firewall_message(&e->firewall, &msg);
+	else
+		firewall_members_changed(&e->firewall); /* a hello may have brought new MACs */
+	engine_wake(e);
+}
+
+static uint64_t earlier(uint64_t x, uint64_t y)
+{
+	return x < y ? x : y;
+}
+
+uint64_t engine_tick(struct engine *e, uint64_t now_ns, struct actions *out)
+{
+	uint64_t next;
+
+	node_begin(&e->node, now_ns, out);
+	next = node_tick(&e->node);
+	if (e->channel) {
+		channel_set_flows(e->channel, flow_table_count(e->firewall.states));
+		next = earlier(next, channel_tick(e->channel, now_ns));
+	}
+	next = earlier(next, firewall_tick(&e->firewall));
+	e->next_ns = next;
+	engine_wake(e);
+	return e->next_ns;
+}
+
+uint64_t engine_next(const struct engine *e)
+{
+	return e->next_ns;
+}
+
+/* --- reload, flush, leave --------------------------------------------------------------------- */
+
+int engine_reload(struct engine *e, const struct params *params, struct keyring *keys,
+                  uint64_t now_ns, struct actions *out)
+{
+	int rc;
+
+	node_begin(&e->node, now_ns, out);
+	rc = node_configure(&e->node, params);
+	if (rc < 0) {
+		keyring_free(keys);
+		return rc;
+	}
+	if (e->channel)
+		channel_configure(e->channel, params, keys, now_ns);
+	else
+		keyring_free(keys);
+	e->params = params;
+	rc = firewall_configure(&e->firewall, params);
+	engine_tell_segments(e);
+	e->next_ns = now_ns;
+	return rc;
+}
+
+void engine_goodbye(struct engine *e, uint64_t now_ns, struct actions *out)
+{
+	node_begin(&e->node, now_ns, out);
+	if (e->channel) {
+		answer_flush_releases(&e->firewall);
+		channel_goodbye(e->channel);
+	}
+}
+
+uint32_t engine_flush(struct engine *e, enum engine_flush what, uint64_t now_ns,
+                      struct actions *out)
+{
+	node_begin(&e->node, now_ns, out);
+	switch (what) {
+	case ENGINE_FLUSH_FLOWS:
+		return firewall_flush_states(&e->firewall);
+	case ENGINE_FLUSH_FORWARDS:
+		return firewall_flush_forwards(&e->firewall);
+	case ENGINE_FLUSH_NEGATIVE:
+		return e->firewall.negative ? negative_clear(e->firewall.negative) : 0;
+	}
+	return 0;
+}
+
+void engine_want_notes(struct engine *e, uint32_t mask)
+{
+	e->node.want_notes = mask;
+}
+
+const uint64_t *engine_counters(const struct engine *e)
+{
+	return e->node.counters;
+}
+
+const uint64_t *engine_drops(const struct engine *e)
+{
+	return e->node.drops;
+}
+
+uint32_t engine_held(const struct engine *e)
+{
+	return pool_used(e->node.pool);
+}

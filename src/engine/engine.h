@@ -1,0 +1,89 @@
+/*
+ * engine.h - one node: its roles joined, without I/O, clock or log.
+ *
+ * Every call takes the time (monotonic ns) and a struct actions to which it adds what is to be
+ * done. Several engines live in one process in the simulation; a capture can be replayed through
+ * one. Frames given to engine_frames may be changed in place.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counter.h"
+#include "base/drop.h"
+#include "base/params.h"
+#include "cluster/keyring.h"
+#include "engine/actions.h"
+#include "packet/frame.h"
+
+struct engine;
+
+/* From the kernel's random source, by way of the caller. */
+struct engine_seed {
+	uint8_t boot_id[16];
+	uint64_t words[8];
+};
+
+/* `params` must outlive the engine or be replaced by engine_reload; `keys` (NULL without a cluster)
+ * is owned by the engine from here on. NULL when memory does not suffice. */
+struct engine *engine_new(const struct params *params, struct keyring *keys,
+                          const struct engine_seed *seed, uint64_t now_ns);
+void engine_free(struct engine *e);
+
+struct engine_link {
+	bool up;
+	struct macaddr mac;
+	uint32_t mtu;
+	bool takes_gso;          /* super-frames may leave by it */
+	bool takes_partial_csum;
+	bool is_capture;         /* a capture file: takes frames for any MAC, nobody answers ARP */
+};
+void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
+                     uint64_t now_ns, struct actions *out);
+
+/* Addresses of the host (all interfaces): packets to them are left to the kernel. `port` says
+ * which port's device holds it, or PARAMS_NO_PORT. */
+struct engine_address {
+	struct prefix prefix; /* host bits kept */
+	uint16_t port;
+};
+void engine_set_addresses(struct engine *e, const struct engine_address *v, size_t n);
+
+/* Routes of the kernel over this node's ports; the configured ones are added by the engine. */
+struct engine_route {
+	struct prefix dst;
+	struct ipaddr via;
+	uint16_t port;
+	uint32_t metric;
+};
+int engine_set_routes(struct engine *e, const struct engine_route *v, size_t n);
+
+void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t now_ns,
+                   struct actions *out);
+void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct endpoint *from,
+                     bool multicast, uint64_t now_ns, struct actions *out);
+/* Timers. Returns when to call next. Every other call may bring that forward: ask engine_next. */
+uint64_t engine_tick(struct engine *e, uint64_t now_ns, struct actions *out);
+uint64_t engine_next(const struct engine *e);
+
+/* Swap in a new configuration, keeping all flows. `keys` NULL = keep the old ones. */
+int engine_reload(struct engine *e, const struct params *params, struct keyring *keys,
+                  uint64_t now_ns, struct actions *out);
+void engine_goodbye(struct engine *e, uint64_t now_ns, struct actions *out);
+
+enum engine_flush { ENGINE_FLUSH_FLOWS, ENGINE_FLUSH_FORWARDS, ENGINE_FLUSH_NEGATIVE };
+/* Forget; returns how many. */
+uint32_t engine_flush(struct engine *e, enum engine_flush what, uint64_t now_ns,
+                      struct actions *out);
+
+/* Which notes are wanted: bit (1 << enum note_type). */
+void engine_want_notes(struct engine *e, uint32_t mask);
+
+const uint64_t *engine_counters(const struct engine *e);          /* COUNTER_COUNT */
+const uint64_t *engine_drops(const struct engine *e);             /* DROP_COUNT */
+uint32_t engine_held(const struct engine *e);                     /* packets waiting for something */
+
+#endif

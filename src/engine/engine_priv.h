@@ -1,0 +1,22 @@
+/*
+ * engine_priv.h - the inside of an engine, for engine.c, view.c and the tests that look into it.
+ */
+#ifndef ENGINE_ENGINE_PRIV_H
+#define ENGINE_ENGINE_PRIV_H
+
+#include "cluster/channel.h"
+#include "engine/engine.h"
+#include "firewall/firewall.h"
+#include "node/node.h"
+
+struct engine {
+	const struct params *params;
+	struct node node;
+	struct channel *channel;
+	struct firewall firewall;
+	uint64_t start_ns;
+	uint64_t next_ns;
+	bool firewall_ready;
+};
+
+#endif

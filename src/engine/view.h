@@ -1,0 +1,34 @@
+/*
+ * view.h - an engine's tables as JSON, in the shapes of contrib/schema/fwclusterctl.schema.json.
+ *
+ * Read-only. Every function returns a new reference to an array of objects, or NULL without memory.
+ */
+#ifndef ENGINE_VIEW_H
+#define ENGINE_VIEW_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "engine/engine.h"
+
+json_t *view_status(const struct engine *e, uint64_t now_ns);
+json_t *view_members(const struct engine *e, uint64_t now_ns);
+json_t *view_queries(const struct engine *e, uint64_t now_ns);
+json_t *view_drops(const struct engine *e);
+json_t *view_counters(const struct engine *e);
+json_t *view_rules(const struct engine *e);
+json_t *view_neighbours(const struct engine *e, uint64_t now_ns);
+json_t *view_routes(const struct engine *e);
+json_t *view_config(const struct params *p);
+
+/* At most `limit` entries from *cursor on; *cursor is 0 when there are no more. */
+json_t *view_flows(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns);
+json_t *view_forwards(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns);
+
+/* What the engine knows of a port; the owner of the port adds its statistics. */
+json_t *view_port(const struct engine *e, uint16_t port);
+
+/* One event of `fwclusterctl monitor`; `time` is the wall clock as RFC 3339 text. */
+json_t *view_event(const struct engine *e, const struct note *n, const char *time);
+
+#endif

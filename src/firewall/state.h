@@ -1,0 +1,80 @@
+/*
+ * state.h - the entries of the two tables: flows this node is home of, and flows whose home is
+ * another member.
+ *
+ * Laid out so that a million flows stay near 128 bytes each, index included: byte counters are 48
+ * bits in two parts, next hops are indices.
+ */
+#ifndef FIREWALL_STATE_H
+#define FIREWALL_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/params.h"
+#include "flow/table.h"
+#include "flow/tcp.h"
+#include "node/node.h"
+
+#define STATE_ORIGIN_B 1   /* endpoint b of the key is the originator */
+#define STATE_REPLIED 2    /* the responder has answered */
+#define STATE_HALF_OPEN 4  /* counted among the half-open flows */
+#define STATE_PICKED_UP 8  /* taken over in the middle (exception "pass") */
+
+struct state {
+	struct flow_entry entry; /* first */
+	struct tcp_track tcp;
+	uint32_t packets[2];     /* by originator / responder */
+	uint32_t bytes_lo[2];
+	uint16_t bytes_hi[2];
+	uint32_t created_ms;     /* node clock, ms */
+	uint32_t askers;         /* members a confirm was sent to */
+	uint16_t hop[2];         /* neighbour towards the responder / the originator */
+	uint16_t hop_generation;
+	uint16_t rule;
+	uint8_t flags;
+	uint8_t in_port, out_port;
+};
+
+struct forward {
+	struct flow_entry entry; /* first */
+	uint64_t query_id;
+	uint32_t member;         /* index of the home */
+	uint32_t generation;     /* of that member when it confirmed */
+	uint32_t created_ms;
+	uint32_t packets;
+	uint32_t home_age_ms;    /* as confirmed; decides between two homes */
+	uint8_t home_rank;
+	uint8_t dir;             /* direction of the packet that asked */
+	bool tunnel;             /* how the last packet went */
+};
+
+/* 0 originator, 1 responder: the side that sends packets of direction `dir`. */
+static inline unsigned state_side(const struct state *s, unsigned dir)
+{
+	return dir ^ (s->flags & STATE_ORIGIN_B ? 1u : 0u);
+}
+
+static inline void state_count(struct state *s, unsigned side, uint32_t bytes)
+{
+	uint32_t before = s->bytes_lo[side];
+
+	s->packets[side]++;
+	s->bytes_lo[side] += bytes;
+	if (s->bytes_lo[side] < before)
+		s->bytes_hi[side]++;
+}
+
+static inline uint64_t state_bytes(const struct state *s, unsigned side)
+{
+	return (uint64_t)s->bytes_hi[side] << 32 | s->bytes_lo[side];
+}
+
+/* How far a flow has come: what decides between two homes before age does. */
+uint8_t state_rank(const struct state *s);
+/* Milliseconds after the last packet at which the flow ends. */
+uint32_t state_timeout(const struct state *s, const struct timeout_params *t);
+/* "established", "syn-sent", ...; for others "new" or "replied". */
+const char *state_name(const struct state *s);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * port.c - the part of a port that is the same for all backends.
+ */
+#include "io/port.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+#include <linux/if_packet.h>
+
+#include "io/port_backend.h"
+
+int port_buffers_init(struct port_buffers *b)
+{
+	b->size = (size_t)PORT_BATCH * PORT_STRIDE;
+	b->area = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (b->area == MAP_FAILED) {
+		b->area = NULL;
+		return -errno;
+	}
+	/* Three entries of the TLB instead of 64; without huge pages it works all the same. */
+	(void)madvise(b->area, b->size, MADV_HUGEPAGE);
+	return 0;
+}
+
+void port_buffers_fini(struct port_buffers *b)
+{
+	if (b->area)
+		munmap(b->area, b->size);
+	b->area = NULL;
+}
+
+void port_base_init(struct port *p, const struct port_ops *ops, const struct port_params *params,
+		    uint16_t index)
+{
+	p->ops = ops;
+	p->params = *params;
+	p->index = index;
+	p->fd = -1;
+}
+
+int port_check_privilege(const struct port_params *params, char *err, size_t err_size)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		int error = errno;
+		snprintf(err, err_size, "port \"%s\": cannot open a raw socket (%s)%s",
+			 params->name, strerror(error),
+			 error == EPERM ? ": run as root or with CAP_NET_RAW and CAP_NET_ADMIN"
+					: "");
+		return -error;
+	}
+	close(fd);
+	return 0;
+}
+
+int port_set_filter(int fd, bool promiscuous)
+{
+	uint8_t others = promiscuous ? 0 : 1; /* jump to "drop", or on to the next comparison */
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, others, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ? -errno : 0;
+}
+
+bool port_error_is_gone(int error)
+{
+	return error == ENETDOWN || error == ENXIO || error == ENODEV;
+}
+
+void port_count_tx_error(struct port *p, int error)
+{
+	switch (error) {
+	case ENOBUFS:
+	case EAGAIN:
+		p->stats.tx_full++;
+		break;
+	case EMSGSIZE:
+		p->stats.tx_size++;
+		break;
+	default:
+		p->stats.tx_errors++;
+	}
+}
+
+struct port *port_new(const struct port_params *params, uint16_t index, char *err, size_t err_size)
+{
+	switch (params->backend) {
+	case BACKEND_PACKET:
+		return port_packet_new(params, index, err, err_size);
+	case BACKEND_PCAP:
+		return port_pcap_new(params, index, err, err_size);
+	case BACKEND_FILE:
+		return port_file_new(params, index, err, err_size);
+	}
+	snprintf(err, err_size, "port \"%s\": unknown backend", params->name);
+	return NULL;
+}
+
+void port_free(struct port *p)
+{
+	if (!p)
+		return;
+	port_detach(p);
+	p->ops->free(p);
+}
+
+int port_attach(struct port *p, unsigned ifindex, char *err, size_t err_size)
+{
+	port_detach(p);
+	if (ifindex == 0 && p->params.backend != BACKEND_FILE) {
+		ifindex = if_nametoindex(p->params.device);
+		if (ifindex == 0) {
+			snprintf(err, err_size, "port \"%s\": device \"%s\" does not exist",
+				 p->params.name, p->params.device);
+			return -ENODEV;
+		}
+	}
+	int rc = p->ops->attach(p, ifindex, err, err_size);
+	if (rc < 0)
+		return rc;
+	p->ifindex = ifindex;
+	p->attached = true;
+	return 0;
+}
+
+void port_detach(struct port *p)
+{
+	if (!p->attached)
+		return;
+	p->ops->detach(p);
+	p->attached = false;
+	p->ifindex = 0;
+	p->fd = -1;
+}
+
+bool port_attached(const struct port *p)
+{
+	return p->attached;
+}
+
+int port_fd(const struct port *p)
+{
+	return p->fd;
+}
+
+int port_rx(struct port *p, struct frame *frames, unsigned max)
+{
+	if (!p->attached)
+		return -ENETDOWN;
+	int n = p->ops->rx(p, frames, max < PORT_BATCH ? max : PORT_BATCH);
+	if (n < 0 && port_error_is_gone(-n))
+		port_detach(p);
+	return n;
+}
+
+void port_release(struct port *p)
+{
+	if (p->ops->release)
+		p->ops->release(p);
+}
+
+unsigned port_tx(struct port *p, const struct frame *frames, unsigned n)
+{
+	if (!p->attached) {
+		p->stats.tx_errors += n;
+		return 0;
+	}
+	return p->ops->tx(p, frames, n);
+}
+
+bool port_takes_gso(const struct port *p)
+{
+	return p->params.backend == BACKEND_PACKET;
+}
+
+bool port_takes_partial_csum(const struct port *p)
+{
+	return p->params.backend == BACKEND_PACKET;
+}
+
+void port_get_stats(struct port *p, struct port_stats *out)
+{
+	if (p->attached && p->ops->stats)
+		p->ops->stats(p, &p->stats);
+	*out = p->stats;
+}
+
+uint64_t port_file_time_ns(const struct port *p)
+{
+	return p->params.backend == BACKEND_FILE ? port_file_backend_time_ns(p) : 0;
+}
+
+void port_file_set_time_ns(struct port *p, uint64_t now_ns)
+{
+	if (p->params.backend == BACKEND_FILE)
+		port_file_backend_set_time_ns(p, now_ns);
+}
+
+bool port_file_ended(const struct port *p)
+{
+	return p->params.backend == BACKEND_FILE && port_file_backend_ended(p);
+}

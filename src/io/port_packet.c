@@ -1,0 +1,365 @@
+/*
+ * port_packet.c - the default backend: an AF_PACKET socket with PACKET_VNET_HDR.
+ *
+ * Super-frames and partial checksums pass through with the kernel's offload header, so offloads
+ * stay on. Receiving is one recvmmsg, sending one sendmmsg per batch. The socket is opened anew
+ * at every attach, because a device that went away leaves it bound to nothing.
+ *
+ * PACKET_QDISC_BYPASS saves the queueing discipline, but the kernel then refuses super-frames
+ * that the device cannot segment itself (it drops them with ENOBUFS instead of segmenting in
+ * software). So the first refused super-frame switches it off until the next attach.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* recvmmsg, sendmmsg */
+#endif
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+
+#include "io/port_backend.h"
+
+#define VLAN_TAG 4
+#define MACS 12
+#define TX_BUFFER (4 << 20) /* bytes; a handful of super-frames fill the kernel's default */
+
+union control {
+	char room[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+	struct cmsghdr align;
+};
+
+struct port_packet {
+	struct port base;
+	bool bypass; /* PACKET_QDISC_BYPASS is on */
+	struct port_buffers buffers;
+	struct mmsghdr rx_msgs[PORT_BATCH];
+	struct iovec rx_iov[PORT_BATCH][2];
+	struct vnet rx_vnet[PORT_BATCH];
+	union control rx_control[PORT_BATCH];
+	struct mmsghdr tx_msgs[PORT_BATCH];
+	struct iovec tx_iov[PORT_BATCH][2];
+};
+
+static const struct port_ops packet_ops;
+
+static struct port_packet *packet_of(struct port *p)
+{
+	return (struct port_packet *)(void *)p;
+}
+
+static void init_messages(struct port_packet *pp)
+{
+	for (unsigned i = 0; i < PORT_BATCH; i++) {
+		struct msghdr *rx = &pp->rx_msgs[i].msg_hdr;
+		pp->rx_iov[i][0].iov_base = &pp->rx_vnet[i];
+		pp->rx_iov[i][0].iov_len = sizeof(struct vnet);
+		pp->rx_iov[i][1].iov_base = port_buffer(&pp->buffers, i);
+		pp->rx_iov[i][1].iov_len = FRAME_MAX;
+		rx->msg_iov = pp->rx_iov[i];
+		rx->msg_iovlen = 2;
+		rx->msg_control = &pp->rx_control[i];
+		rx->msg_controllen = sizeof(pp->rx_control[i]);
+
+		struct msghdr *tx = &pp->tx_msgs[i].msg_hdr;
+		pp->tx_iov[i][0].iov_len = sizeof(struct vnet);
+		tx->msg_iov = pp->tx_iov[i];
+		tx->msg_iovlen = 2;
+	}
+}
+
+struct port *port_packet_new(const struct port_params *params, uint16_t index, char *err,
+			     size_t err_size)
+{
+	if (port_check_privilege(params, err, err_size) < 0)
+		return NULL;
+	struct port_packet *pp = calloc(1, sizeof(*pp));
+	if (!pp || port_buffers_init(&pp->buffers) < 0) {
+		snprintf(err, err_size, "port \"%s\": no memory for the receive buffers",
+			 params->name);
+		free(pp);
+		return NULL;
+	}
+	port_base_init(&pp->base, &packet_ops, params, index);
+	init_messages(pp);
+	return &pp->base;
+}
+
+static void packet_free(struct port *p)
+{
+	struct port_packet *pp = packet_of(p);
+	port_buffers_fini(&pp->buffers);
+	free(pp);
+}
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* The limit of the system (net.core.rmem_max) is meant for unprivileged programs. */
+static void set_buffers(int fd, uint32_t rx_buffer)
+{
+	int rx = rx_buffer > INT32_MAX / 2 ? INT32_MAX / 2 : (int)rx_buffer;
+	if (rx > 0 && set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, rx) < 0)
+		(void)set_int(fd, SOL_SOCKET, SO_RCVBUF, rx);
+	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, TX_BUFFER) < 0)
+		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, TX_BUFFER);
+}
+
+static int join(int fd, unsigned ifindex, uint16_t type)
+{
+	struct packet_mreq mreq = {.mr_ifindex = (int)ifindex, .mr_type = type};
+	return setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mreq, sizeof(mreq)) < 0 ? -errno
+											  : 0;
+}
+
+/* Everything that must be set before frames flow in. Names the failing step in `*what`. */
+static int configure(struct port_packet *pp, int fd, const char **what)
+{
+	int rc;
+	*what = "PACKET_VNET_HDR";
+	if ((rc = set_int(fd, SOL_PACKET, PACKET_VNET_HDR, 1)) < 0)
+		return rc;
+	*what = "PACKET_AUXDATA";
+	if ((rc = set_int(fd, SOL_PACKET, PACKET_AUXDATA, 1)) < 0)
+		return rc;
+	*what = "the packet filter";
+	if ((rc = port_set_filter(fd, pp->base.params.promiscuous)) < 0)
+		return rc;
+	(void)set_int(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+	pp->bypass = set_int(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1) == 0;
+	set_buffers(fd, pp->base.params.rx_buffer);
+	return 0;
+}
+
+/* Multicast of all groups is needed for solicited-node addresses of virtual IPv6 addresses, which
+ * the kernel knows nothing of. */
+static int bind_device(struct port_packet *pp, int fd, unsigned ifindex, const char **what)
+{
+	struct sockaddr_ll sll = {.sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = (int)ifindex};
+	socklen_t len = sizeof(sll);
+	int rc, error = 0;
+	socklen_t error_len = sizeof(error);
+
+	*what = "bind";
+	if (bind(fd, (struct sockaddr *)&sll, len) < 0)
+		return -errno;
+	*what = "the device: it is down";
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
+		return -errno;
+	if (error)
+		return -error;
+	*what = "the device: it is no Ethernet interface";
+	if (getsockname(fd, (struct sockaddr *)&sll, &len) < 0)
+		return -errno;
+	if (sll.sll_hatype != ARPHRD_ETHER && sll.sll_hatype != ARPHRD_LOOPBACK)
+		return -EMEDIUMTYPE;
+	*what = "PACKET_MR_ALLMULTI";
+	if ((rc = join(fd, ifindex, PACKET_MR_ALLMULTI)) < 0)
+		return rc;
+	*what = "PACKET_MR_PROMISC";
+	return pp->base.params.promiscuous ? join(fd, ifindex, PACKET_MR_PROMISC) : 0;
+}
+
+static int packet_attach(struct port *p, unsigned ifindex, char *err, size_t err_size)
+{
+	struct port_packet *pp = packet_of(p);
+	const char *what = "socket";
+	int rc;
+	/* Protocol 0: nothing is received before the options are set and the device is bound. */
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		rc = -errno;
+	else if ((rc = configure(pp, fd, &what)) == 0)
+		rc = bind_device(pp, fd, ifindex, &what);
+	if (rc < 0) {
+		snprintf(err, err_size, "port \"%s\": device \"%s\": %s: %s", p->params.name,
+			 p->params.device, what, strerror(-rc));
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	p->fd = fd;
+	return 0;
+}
+
+/* Reading PACKET_STATISTICS clears them in the kernel. */
+static void packet_stats(struct port *p, struct port_stats *out)
+{
+	struct tpacket_stats st;
+	socklen_t len = sizeof(st);
+	if (getsockopt(p->fd, SOL_PACKET, PACKET_STATISTICS, &st, &len) == 0)
+		out->rx_dropped += st.tp_drops;
+}
+
+static void packet_detach(struct port *p)
+{
+	packet_stats(p, &p->stats);
+	close(p->fd);
+}
+
+static const struct tpacket_auxdata *auxdata_of(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	if (!c || c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA ||
+	    c->cmsg_len < CMSG_LEN(sizeof(struct tpacket_auxdata)))
+		return NULL;
+	return (const struct tpacket_auxdata *)(const void *)CMSG_DATA(c);
+}
+
+/* The kernel takes the outer tag out of the bytes. Put it back, through the headroom. */
+static void restore_tag(struct frame *f, const struct tpacket_auxdata *aux)
+{
+	uint16_t tpid =
+		aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid : ETH_P_8021Q;
+	memmove(f->data - VLAN_TAG, f->data, MACS);
+	f->data -= VLAN_TAG;
+	f->len += VLAN_TAG;
+	f->data[MACS] = (uint8_t)(tpid >> 8);
+	f->data[MACS + 1] = (uint8_t)tpid;
+	f->data[MACS + 2] = (uint8_t)(aux->tp_vlan_tci >> 8);
+	f->data[MACS + 3] = (uint8_t)aux->tp_vlan_tci;
+	if (f->vnet.flags & VNET_F_NEEDS_CSUM)
+		f->vnet.csum_start = (uint16_t)(f->vnet.csum_start + VLAN_TAG);
+	if (f->vnet.hdr_len)
+		f->vnet.hdr_len = (uint16_t)(f->vnet.hdr_len + VLAN_TAG);
+}
+
+/* One received message as a frame; false when it is not to be delivered. */
+static bool take_message(struct port_packet *pp, unsigned i, struct frame *f)
+{
+	struct msghdr *msg = &pp->rx_msgs[i].msg_hdr;
+	size_t got = pp->rx_msgs[i].msg_len;
+
+	if (msg->msg_flags & MSG_TRUNC || got < sizeof(struct vnet) + ETH_HLEN) {
+		pp->base.stats.rx_truncated++;
+		return false;
+	}
+	f->data = port_buffer(&pp->buffers, i);
+	f->len = (uint32_t)(got - sizeof(struct vnet));
+	f->port = pp->base.index;
+	f->vnet = pp->rx_vnet[i];
+	const struct tpacket_auxdata *aux = auxdata_of(msg);
+	if (aux && aux->tp_status & TP_STATUS_VLAN_VALID)
+		restore_tag(f, aux);
+	pp->base.stats.rx_bytes += f->len;
+	return true;
+}
+
+static int packet_rx(struct port *p, struct frame *frames, unsigned max)
+{
+	struct port_packet *pp = packet_of(p);
+	int got = recvmmsg(p->fd, pp->rx_msgs, max, MSG_DONTWAIT, NULL);
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+
+	int n = 0;
+	for (unsigned i = 0; i < (unsigned)got; i++) {
+		if (take_message(pp, i, &frames[n]))
+			n++;
+		pp->rx_msgs[i].msg_hdr.msg_controllen = sizeof(pp->rx_control[i]);
+	}
+	p->stats.rx_frames += (unsigned)n;
+	return n;
+}
+
+static void fill_messages(struct port_packet *pp, const struct frame *frames, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		pp->tx_iov[i][0].iov_base = (void *)(uintptr_t)&frames[i].vnet;
+		pp->tx_iov[i][1].iov_base = frames[i].data;
+		pp->tx_iov[i][1].iov_len = frames[i].len;
+	}
+}
+
+static void count_sent(struct port *p, const struct frame *frames, unsigned n)
+{
+	p->stats.tx_frames += n;
+	for (unsigned i = 0; i < n; i++)
+		p->stats.tx_bytes += frames[i].len;
+}
+
+/* How a batch goes on after its frame `i` was refused. */
+enum verdict { NEXT_FRAME, SAME_FRAME, GIVE_UP };
+
+static enum verdict judge_error(struct port_packet *pp, const struct frame *f, int error,
+				unsigned *n_full)
+{
+	struct port *p = &pp->base;
+	if (error == EINTR)
+		return SAME_FRAME;
+	if (error == ENOBUFS && pp->bypass && (f->vnet.gso_type & ~VNET_GSO_ECN) != VNET_GSO_NONE &&
+	    set_int(p->fd, SOL_PACKET, PACKET_QDISC_BYPASS, 0) == 0) {
+		pp->bypass = false;
+		return SAME_FRAME;
+	}
+	port_count_tx_error(p, error);
+	if (port_error_is_gone(error))
+		return GIVE_UP;
+	/* A full queue may have room for what comes next, but is asked no more than once. */
+	if ((error == ENOBUFS || error == EAGAIN) && ++*n_full > 1)
+		return GIVE_UP;
+	return NEXT_FRAME;
+}
+
+/* Up to PORT_BATCH frames. Returns the number accepted, and in `*error` why the rest is lost. */
+static unsigned send_batch(struct port_packet *pp, const struct frame *frames, unsigned n)
+{
+	struct port *p = &pp->base;
+	unsigned accepted = 0, i = 0, n_full = 0;
+
+	fill_messages(pp, frames, n);
+	while (i < n) {
+		int sent = sendmmsg(p->fd, pp->tx_msgs + i, n - i, MSG_DONTWAIT);
+		if (sent > 0) {
+			count_sent(p, frames + i, (unsigned)sent);
+			accepted += (unsigned)sent;
+			i += (unsigned)sent;
+			continue;
+		}
+		int error = sent < 0 ? errno : EAGAIN;
+		enum verdict v = judge_error(pp, &frames[i], error, &n_full);
+		if (v != SAME_FRAME)
+			i++;
+		if (v == GIVE_UP) {
+			for (; i < n; i++)
+				port_count_tx_error(p, error);
+			if (port_error_is_gone(error))
+				port_detach(p);
+		}
+	}
+	return accepted;
+}
+
+static unsigned packet_tx(struct port *p, const struct frame *frames, unsigned n)
+{
+	unsigned accepted = 0;
+	for (unsigned done = 0; done < n; done += PORT_BATCH) {
+		unsigned part = n - done < PORT_BATCH ? n - done : PORT_BATCH;
+		if (!p->attached) {
+			p->stats.tx_errors += n - done;
+			break;
+		}
+		accepted += send_batch(packet_of(p), frames + done, part);
+	}
+	return accepted;
+}
+
+static const struct port_ops packet_ops = {
+	.attach = packet_attach,
+	.detach = packet_detach,
+	.rx = packet_rx,
+	.tx = packet_tx,
+	.stats = packet_stats,
+	.free = packet_free,
+};

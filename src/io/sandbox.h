@@ -1,0 +1,28 @@
+/*
+ * sandbox.h - giving up what the daemon does not need any more.
+ *
+ * Called once, after everything that needs more has been opened and before the first frame is
+ * read. Of the capabilities CAP_NET_RAW and CAP_NET_ADMIN stay (ports and the cluster socket are
+ * opened again when a device comes back), the user changes when one is configured, and nothing can
+ * be gained back. Then a seccomp filter lets only those system calls through that a running daemon
+ * makes: in mode "log" others are written to the audit log, in mode "enforce" they end the process.
+ */
+#ifndef IO_SANDBOX_H
+#define IO_SANDBOX_H
+
+#include <stddef.h>
+
+#include "base/params.h"
+
+/* Capabilities, user, PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE. `user` "" = keep the user. A process
+ * that lacks one of the two capabilities goes on without it. 0, or negative errno with text in
+ * `err`; after an error the process may have lost some of its privileges already: give up. */
+int sandbox_drop_privileges(const char *user, char *err, size_t err_size);
+
+/* The seccomp filter, for all threads. 0, or negative errno with text in `err`. */
+int sandbox_filter(enum seccomp_mode mode, char *err, size_t err_size);
+
+/* Both, as the configuration says. */
+int sandbox_enter(const struct params *params, char *err, size_t err_size);
+
+#endif

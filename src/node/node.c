@@ -1,0 +1,291 @@
+#include "node/node.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NODE_NEIGHBOURS 4096
+#define NODE_POOL_SMALL 8192
+#define NODE_POOL_LARGE 256
+#define NODE_DROP_NOTES 200 /* a second, and as burst */
+
+static struct hash_key node_subkey(const uint64_t seed[2])
+{
+	return (struct hash_key){.k0 = seed[0], .k1 = seed[1]};
+}
+
+int node_init(struct node *n, const struct params *params, const uint64_t seed[6], uint64_t now_ns)
+{
+	struct hash_key neigh_key = node_subkey(seed + 2);
+
+	memset(n, 0, sizeof(*n));
+	n->secret = node_subkey(seed);
+	n->rng.key = node_subkey(seed + 4);
+	n->now_ns = now_ns;
+	n->route_generation = 1;
+	n->neighbours = neigh_table_new(NODE_NEIGHBOURS, &neigh_key);
+	n->pool = pool_new(NODE_POOL_SMALL, NODE_POOL_LARGE);
+	n->build = build_new();
+	if (!n->neighbours || !n->pool || !n->build || node_configure(n, params) < 0) {
+		node_fini(n);
+		return -ENOMEM;
+	}
+	bucket_init(&n->drop_notes, NODE_DROP_NOTES, NODE_DROP_NOTES, now_ns);
+	return 0;
+}
+
+void node_fini(struct node *n)
+{
+	neigh_table_free(n->neighbours);
+	pool_free(n->pool);
+	build_free(n->build);
+	route_table_free(n->routes);
+	free(n->kernel_routes);
+	free(n->addresses);
+	memset(n, 0, sizeof(*n));
+}
+
+static uint64_t node_address_bit(const struct ipaddr *a)
+{
+	uint64_t x = (a->q[0] ^ a->q[1]) * 0x9e3779b97f4a7c15ULL;
+	return 1ULL << (x >> 58);
+}
+
+/* Routes that follow from an address: its own prefix is on link. */
+static size_t node_connected_routes(const struct node *n, struct route *out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n->n_addresses; i++) {
+		const struct node_address *a = &n->addresses[i];
+		if (!a->is_virtual || a->port == PARAMS_NO_PORT)
+			continue;
+		out[count++] = (struct route){.dst = a->prefix, .port = a->port, .metric = 0};
+	}
+	return count;
+}
+
+static int node_build_routes(struct node *n)
+{
+	const struct params *p = n->params;
+	size_t max = n->n_kernel_routes + n->n_addresses + p->n_routes + 1;
+	struct route *v = calloc(max, sizeof(*v));
+	struct route_table *t;
+	size_t count = 0;
+
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->n_routes; i++)
+		v[count++] = (struct route){.dst = p->routes[i].dst,
+		                            .via = p->routes[i].via,
+		                            .port = p->routes[i].port,
+		                            .from_config = true};
+	count += node_connected_routes(n, v + count);
+	if (n->n_kernel_routes)
+		memcpy(v + count, n->kernel_routes, n->n_kernel_routes * sizeof(*v));
+	t = route_table_new(v, count + n->n_kernel_routes, &n->secret);
+	free(v);
+	if (!t)
+		return -ENOMEM;
+	route_table_free(n->routes);
+	n->routes = t;
+	n->route_generation++;
+	return 0;
+}
+
+/* The host's addresses stay first in the array; the virtual ones of the configuration follow. */
+static int node_build_addresses(struct node *n, const struct node_address *host, size_t count)
+{
+	const struct params *p = n->params;
+	struct node_address *v;
+	size_t max = count + (size_t)PARAMS_PORTS * PARAMS_PORT_ADDRS;
+
+	v = calloc(max, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	if (count)
+		memcpy(v, host, count * sizeof(*v));
+	n->n_host_addresses = count;
+	for (uint16_t port = 0; port < p->n_ports; port++)
+		for (uint32_t i = 0; i < p->ports[port].n_addresses; i++)
+			v[count++] = (struct node_address){.prefix = p->ports[port].addresses[i],
+			                                   .port = port,
+			                                   .is_virtual = true};
+	free(n->addresses);
+	n->addresses = v;
+	n->n_addresses = count;
+	n->address_filter = 0;
+	for (size_t i = 0; i < count; i++)
+		n->address_filter |= node_address_bit(&v[i].prefix.addr);
+	return 0;
+}
+
+int node_configure(struct node *n, const struct params *params)
+{
+	uint32_t rate = params->firewall.originate_rate;
+	int rc;
+
+	n->params = params;
+	bucket_init(&n->originate, rate, rate, n->now_ns);
+	rc = node_build_addresses(n, n->addresses, n->n_host_addresses);
+	return rc < 0 ? rc : node_build_routes(n);
+}
+
+int node_set_addresses(struct node *n, const struct node_address *v, size_t count)
+{
+	int rc = node_build_addresses(n, v, count);
+	return rc < 0 ? rc : node_build_routes(n);
+}
+
+int node_set_routes(struct node *n, const struct route *v, size_t count)
+{
+	struct route *copy = calloc(count ? count : 1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	if (count)
+		memcpy(copy, v, count * sizeof(*copy));
+	free(n->kernel_routes);
+	n->kernel_routes = copy;
+	n->n_kernel_routes = count;
+	return node_build_routes(n);
+}
+
+void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
+{
+	struct node_link *l = &n->links[port];
+	bool was_up = l->up;
+
+	*l = *link;
+	if (n->params->ports[port].mtu && n->params->ports[port].mtu < l->mtu)
+		l->mtu = n->params->ports[port].mtu;
+	if (was_up && !l->up) {
+		for (uint16_t i = 0; i < neigh_capacity(n->neighbours); i++) {
+			struct neigh *e = neigh_at(n->neighbours, i);
+			if (e->port == port)
+				node_drop_queue(n, &e->waiting, DROP_PORT_DOWN);
+		}
+		neigh_reset_port(n->neighbours, port);
+	}
+}
+
+const struct node_address *node_address_find(const struct node *n, const struct ipaddr *a)
+{
+	if (!(n->address_filter & node_address_bit(a)))
+		return NULL;
+	for (size_t i = 0; i < n->n_addresses; i++)
+		if (ipaddr_eq(&n->addresses[i].prefix.addr, a))
+			return &n->addresses[i];
+	return NULL;
+}
+
+const struct ipaddr *node_source(const struct node *n, uint16_t port, const struct ipaddr *peer)
+{
+	const struct ipaddr *best = NULL;
+	bool v4 = ipaddr_is_v4(peer);
+
+	for (size_t i = 0; i < n->n_addresses; i++) {
+		const struct node_address *a = &n->addresses[i];
+		if (a->port != port || ipaddr_is_v4(&a->prefix.addr) != v4)
+			continue;
+		if (prefix_contains(&a->prefix, peer))
+			return &a->prefix.addr;
+		if (!best || ipaddr_is_link_local(best))
+			best = &a->prefix.addr;
+	}
+	return best;
+}
+
+uint16_t node_route_port(const struct node *n, const struct ipaddr *dst)
+{
+	const struct route *r = route_table_find(n->routes, dst);
+	return r ? r->port : PARAMS_NO_PORT;
+}
+
+struct note *node_note(struct node *n, enum note_type type)
+{
+	struct note *note;
+
+	if (!(n->want_notes & (1u << type)))
+		return NULL;
+	if (n->out->n_notes == ACTIONS_NOTES) {
+		node_count(n, COUNTER_NOTE_LIMIT);
+		return NULL;
+	}
+	note = &n->out->notes[n->out->n_notes++];
+	*note = (struct note){.type = type,
+	                      .now_ns = n->now_ns,
+	                      .member = NOTE_NO_MEMBER,
+	                      .port = PARAMS_NO_PORT,
+	                      .rule = 0xffff};
+	return note;
+}
+
+static void node_note_drop(struct node *n, const struct pkt *pkt, enum drop reason, uint16_t port)
+{
+	struct note *note;
+
+	if (!(n->want_notes & (1u << NOTE_DROP)) || drop_class(reason) == DROP_CLASS_INFO)
+		return;
+	if (!bucket_take(&n->drop_notes, 1, n->now_ns)) {
+		node_count(n, COUNTER_NOTE_LIMIT);
+		return;
+	}
+	note = node_note(n, NOTE_DROP);
+	if (!note)
+		return;
+	note->reason = reason;
+	note->port = port;
+	if (pkt && pkt->kind == PKT_IP) {
+		note->has_flow = true;
+		note->dir = (uint8_t)flow_key_make(&note->key, &pkt->tuple, pkt->version);
+	}
+}
+
+enum drop node_drop(struct node *n, const struct pkt *pkt, enum drop reason)
+{
+	n->drops[reason]++;
+	node_note_drop(n, pkt, reason, pkt->frame->port);
+	return reason;
+}
+
+enum drop node_drop_frame(struct node *n, const struct frame *frame, enum drop reason)
+{
+	n->drops[reason]++;
+	node_note_drop(n, NULL, reason, frame->port);
+	return reason;
+}
+
+void node_drop_held(struct node *n, struct held *h, enum drop reason)
+{
+	node_drop_frame(n, &h->frame, reason);
+	pool_drop(n->pool, h);
+}
+
+void node_drop_queue(struct node *n, struct held_queue *q, enum drop reason)
+{
+	struct held *h;
+
+	while ((h = held_pop(q)))
+		node_drop_held(n, h, reason);
+}
+
+struct held *node_hold(struct node *n, const struct pkt *pkt)
+{
+	return pool_hold(n->pool, pkt->frame);
+}
+
+bool node_emit(struct node *n, const struct frame *frame, uint16_t port)
+{
+	struct actions *out = n->out;
+
+	if (out->n_frames == ACTIONS_FRAMES) {
+		n->drops[DROP_NO_BUFFER]++;
+		return false;
+	}
+	out->frames[out->n_frames] = *frame;
+	out->frames[out->n_frames++].port = port;
+	n->counters[COUNTER_FRAMES_OUT]++;
+	n->counters[COUNTER_BYTES_OUT] += frame->len;
+	return true;
+}

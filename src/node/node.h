@@ -1,0 +1,154 @@
+/*
+ * node.h - what every role of one node stands on: links, own addresses, routes, neighbours, held
+ * packets, counters, and the way out.
+ *
+ * A role decides where a packet goes and hands it to node_forward; this layer does a router's
+ * duties (FC-14): route, TTL, MTU, fragmentation, neighbour resolution, Ethernet header, ICMP
+ * errors about what could not be sent. It also answers ARP and ND for the node's virtual addresses.
+ *
+ * `now_ns` and `out` belong to the call under way; node_begin sets them. Every frame that enters
+ * ends in exactly one of: frames[] of `out`, the pool of held packets, a drop counter.
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bucket.h"
+#include "base/counter.h"
+#include "base/drop.h"
+#include "base/hash.h"
+#include "base/params.h"
+#include "engine/actions.h"
+#include "node/neigh.h"
+#include "node/pool.h"
+#include "node/route.h"
+#include "packet/build.h"
+#include "packet/decode.h"
+
+/* frame.port of a packet that this node made itself. */
+#define NODE_ORIGINATED 0xfffe
+
+struct node_link {
+	bool up;
+	struct macaddr mac;
+	uint32_t mtu;
+	bool takes_gso;
+	bool takes_partial_csum;
+	bool is_capture;         /* a capture file: takes frames for any MAC, nobody answers ARP */
+};
+
+struct node_address {
+	struct prefix prefix; /* host bits kept */
+	uint16_t port;        /* PARAMS_NO_PORT: on an interface that is no port */
+	bool is_virtual;      /* the daemon answers for it; else the kernel does */
+};
+
+struct node {
+	const struct params *params;
+	uint64_t now_ns;
+	struct actions *out;
+
+	struct node_link links[PARAMS_PORTS];
+	struct node_address *addresses;
+	size_t n_addresses, n_host_addresses;
+	struct prefix *host_prefixes;
+	uint64_t address_filter; /* one bit per hash of an own address: most packets stop here */
+	struct route_table *routes;
+	struct route *kernel_routes;
+	size_t n_kernel_routes;
+	uint16_t route_generation; /* cached next hops of an older generation are void */
+
+	struct neigh_table *neighbours;
+	struct pool *pool;
+	struct build *build;
+	struct rng rng;
+	struct hash_key secret;
+
+	uint64_t counters[COUNTER_COUNT];
+	uint64_t drops[DROP_COUNT];
+	struct bucket originate;
+	struct bucket drop_notes;
+	uint32_t want_notes;
+};
+
+int node_init(struct node *n, const struct params *params, const uint64_t seed[6], uint64_t now_ns);
+void node_fini(struct node *n);
+int node_configure(struct node *n, const struct params *params);
+
+static inline void node_begin(struct node *n, uint64_t now_ns, struct actions *out)
+{
+	n->now_ns = now_ns;
+	n->out = out;
+	if (out->n_frames == 0) /* else actions not yet carried out may refer to retired packets */
+		pool_reclaim(n->pool);
+}
+
+static inline void node_count(struct node *n, enum counter c)
+{
+	n->counters[c]++;
+}
+
+void node_set_link(struct node *n, uint16_t port, const struct node_link *link);
+int node_set_addresses(struct node *n, const struct node_address *v, size_t count);
+int node_set_routes(struct node *n, const struct route *v, size_t count);
+
+/* The own address equal to `a`, or NULL. */
+const struct node_address *node_address_find(const struct node *n, const struct ipaddr *a);
+/* An own address on `port` to speak from towards `peer` (same family, prefix that contains the peer
+ * preferred); NULL when the port has none. */
+const struct ipaddr *node_source(const struct node *n, uint16_t port, const struct ipaddr *peer);
+
+/* A cached next hop: index into the neighbour table, valid for one route generation. */
+struct hop {
+	uint16_t neigh; /* NEIGH_NONE = not looked up */
+	uint16_t generation;
+};
+
+/* The port by which packets for `dst` leave, or PARAMS_NO_PORT. */
+uint16_t node_route_port(const struct node *n, const struct ipaddr *dst);
+
+/* Send the decoded packet on as a router does. Takes the frame over: it has left, waits for a
+ * neighbour, or was dropped and counted. `in_port` is where errors go back to. Returns DROP_NONE or
+ * why it was dropped. */
+enum drop node_forward(struct node *n, struct pkt *pkt, struct hop *hop);
+
+/* Whether node_forward would refuse it for its TTL; then the ICMP error has been sent and the
+ * packet been dropped. To be asked before a flow is made for the packet. */
+bool node_ttl_expired(struct node *n, struct pkt *pkt);
+
+/* Send the frame out of `port` to a MAC address on the same segment as it is (no router's duties). */
+enum drop node_send_l2(struct node *n, struct pkt *pkt, uint16_t port, const struct macaddr *dst);
+
+/* ARP and ND messages: learn, answer for virtual addresses, release what waits. */
+void node_arp(struct node *n, struct pkt *pkt);
+void node_nd(struct node *n, struct pkt *pkt);
+/* ICMP echo to one of the node's virtual addresses. */
+void node_echo(struct node *n, struct pkt *pkt);
+
+/* Drop a frame: count, and note it if wanted. Returns the reason. */
+enum drop node_drop(struct node *n, const struct pkt *pkt, enum drop reason);
+enum drop node_drop_frame(struct node *n, const struct frame *frame, enum drop reason);
+void node_drop_held(struct node *n, struct held *h, enum drop reason);
+void node_drop_queue(struct node *n, struct held_queue *q, enum drop reason);
+
+/* Copy a packet into the pool, or NULL (nothing counted). */
+struct held *node_hold(struct node *n, const struct pkt *pkt);
+
+/* Tell the packet's sender, rate-limited: an ICMP error, or for TCP a reset. */
+void node_icmp_error(struct node *n, const struct pkt *pkt, uint8_t type, uint8_t code,
+                     uint32_t mtu);
+void node_reject(struct node *n, const struct pkt *pkt);
+void node_reset(struct node *n, const struct pkt *pkt);
+
+/* A new note in `out`, or NULL when nobody wants that type or there is no room. */
+struct note *node_note(struct node *n, enum note_type type);
+
+/* Append a frame to the actions; false (and DROP_NO_BUFFER counted) when full. */
+bool node_emit(struct node *n, const struct frame *frame, uint16_t port);
+
+uint64_t node_tick(struct node *n);
+
+#endif

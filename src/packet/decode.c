@@ -1,0 +1,186 @@
+#include "packet/decode.h"
+
+#include <assert.h>
+
+#include "packet/bytes.h"
+#include "packet/checksum.h"
+#include "packet/decode_parts.h"
+
+#define ETH_8021AD 0x88a8
+#define ETH_QINQ_OLD 0x9100
+
+/* Addresses are judged after the transport header, because neighbour discovery uses addresses that
+ * nothing else may. A destination that is never forwarded comes first: what goes to a group on
+ * this link is ordinary link traffic, even from an unspecified source (DHCP, MLD). */
+static enum drop check_ipv4_addresses(const struct pkt *pkt)
+{
+	uint32_t src = get_be32(pkt->tuple.src.b + 12);
+	uint32_t dst = get_be32(pkt->tuple.dst.b + 12);
+
+	if (dst >> 28 == 0xe || dst == UINT32_MAX)
+		return DROP_LINK_CONTROL;
+	if (src >> 24 == 0 || src >> 24 == 127 || src >= 0xe0000000)
+		return DROP_MARTIAN;
+	if (dst >> 24 == 0 || dst >> 24 == 127 || dst >= 0xf0000000)
+		return DROP_MARTIAN;
+	if (src >> 16 == 0xa9fe || dst >> 16 == 0xa9fe)
+		return DROP_LINK_LOCAL;
+	return src == dst ? DROP_LAND : DROP_NONE;
+}
+
+/* ::, ::1, IPv4-compatible and IPv4-mapped addresses: all that starts with ten zero bytes and then
+ * has 0000 or ffff. A mapped address here would be taken for the IPv4 host's. */
+static bool ipv6_reserved(const struct ipaddr *a)
+{
+	return a->q[0] == 0 && a->b[8] == 0 && a->b[9] == 0 &&
+	       ((a->b[10] == 0 && a->b[11] == 0) || (a->b[10] == 0xff && a->b[11] == 0xff));
+}
+
+static enum drop check_ipv6_addresses(const struct pkt *pkt)
+{
+	const struct ipaddr *src = &pkt->tuple.src;
+	const struct ipaddr *dst = &pkt->tuple.dst;
+
+	if (dst->b[0] == 0xff)
+		return DROP_LINK_CONTROL;
+	if (src->b[0] == 0xff || ipv6_reserved(src) || ipv6_reserved(dst))
+		return DROP_MARTIAN;
+	if (ipaddr_is_link_local(src) || ipaddr_is_link_local(dst))
+		return DROP_LINK_LOCAL;
+	return ipaddr_eq(src, dst) ? DROP_LAND : DROP_NONE;
+}
+
+static enum drop check_addresses(const struct pkt *pkt)
+{
+	const struct ipaddr *inner = &pkt->inner.dst;
+
+	if (pkt->version == 4)
+		return check_ipv4_addresses(pkt);
+	enum drop reason = check_ipv6_addresses(pkt);
+	if (reason == DROP_NONE && pkt->icmp_error && ipv6_reserved(inner))
+		return DROP_ICMP_UNRELATED;
+	return reason;
+}
+
+/* The checksum is verified where a wrong packet could change state. */
+static bool control_checksum_wrong(const struct pkt *pkt)
+{
+	uint8_t proto = pkt->tuple.proto;
+
+	if (pkt->fragment)
+		return false;
+	if (proto == IPPROTO_NUM_TCP && !(pkt->tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+		return false;
+	if (proto != IPPROTO_NUM_TCP && proto != IPPROTO_NUM_ICMP && proto != IPPROTO_NUM_ICMP6)
+		return false;
+	return !csum_l4_ok(pkt);
+}
+
+/* From the IP header on: the cursor stands on it, pkt->version is set. */
+static enum drop decode_ip(struct pkt *pkt, struct rcur *c)
+{
+	enum drop reason = pkt->version == 4 ? decode_ipv4(pkt, c) : decode_ipv6(pkt, c);
+
+	if (reason != DROP_NONE)
+		return reason;
+	/* Whatever follows the IP packet is padding of the link. */
+	pkt->frame->len = pkt->l3 + pkt->ip_len;
+	pkt->payload = (uint16_t)(c->pos - pkt->frame->data);
+	if (pkt->frag_offset == 0) {
+		pkt->l4 = pkt->payload;
+		reason = decode_l4(pkt, c);
+		if (reason != DROP_NONE)
+			return reason;
+		if (pkt->kind == PKT_ND)
+			return DROP_NONE;
+		if (control_checksum_wrong(pkt))
+			return DROP_L4_CHECKSUM;
+	}
+	return check_addresses(pkt);
+}
+
+/* All but `inner`, which is only valid when icmp_error is set. In two pieces, because compilers
+ * make plain stores of each, but a slow string instruction of the whole. */
+static void clear(struct pkt *pkt, struct frame *frame)
+{
+	memset(pkt, 0, offsetof(struct pkt, tuple.dst));
+	memset(&pkt->tuple.dst, 0, offsetof(struct pkt, inner) - offsetof(struct pkt, tuple.dst));
+	pkt->inner_fragment = false;
+	pkt->inner_seq = 0;
+	pkt->frame = frame;
+	pkt->kind = PKT_IP;
+}
+
+/* EtherType behind an optional 802.1Q tag. Priority tags (VLAN 0) count as untagged. */
+static enum drop decode_vlan(struct pkt *pkt, struct rcur *c, uint16_t *type)
+{
+	if (*type == ETH_8021AD || *type == ETH_QINQ_OLD)
+		return DROP_BAD_VLAN;
+	if (*type != ETH_VLAN)
+		return DROP_NONE;
+	pkt->vlan = rcur_u16(c) & 0xfff;
+	*type = rcur_u16(c);
+	if (!rcur_ok(c))
+		return DROP_SHORT_FRAME;
+	if (pkt->vlan == 0xfff || *type == ETH_VLAN || *type == ETH_8021AD || *type == ETH_QINQ_OLD)
+		return DROP_BAD_VLAN;
+	return DROP_NONE;
+}
+
+enum drop pkt_decode(struct pkt *pkt, struct frame *frame)
+{
+	struct rcur c = rcur_init(frame->data, frame->len);
+	const uint8_t *eth = rcur_take(&c, ETH_HEADER);
+
+	clear(pkt, frame);
+	if (!eth)
+		return DROP_SHORT_FRAME;
+	memcpy(pkt->eth_dst.b, eth, 6);
+	memcpy(pkt->eth_src.b, eth + 6, 6);
+	uint16_t type = get_be16(eth + 12);
+	enum drop reason = decode_vlan(pkt, &c, &type);
+	if (reason != DROP_NONE)
+		return reason;
+	pkt->l3 = (uint16_t)(c.pos - frame->data);
+	switch (type) {
+	case ETH_IPV4:
+		pkt->version = 4;
+		return decode_ip(pkt, &c);
+	case ETH_IPV6:
+		pkt->version = 6;
+		return decode_ip(pkt, &c);
+	case ETH_ARP:
+		pkt->kind = PKT_ARP;
+		return DROP_NONE;
+	default:
+		return DROP_LINK_CONTROL;
+	}
+}
+
+enum drop pkt_decode_ip(struct pkt *pkt, struct frame *frame, uint16_t l3)
+{
+	struct rcur c = rcur_init(frame->data, frame->len);
+	struct rcur peek;
+
+	clear(pkt, frame);
+	pkt->l3 = l3;
+	rcur_skip(&c, l3);
+	peek = c;
+	uint8_t version = rcur_u8(&peek) >> 4;
+	if (!rcur_ok(&peek))
+		return DROP_SHORT_FRAME;
+	if (version != 4 && version != 6)
+		return DROP_IP_HEADER;
+	pkt->version = version;
+	return decode_ip(pkt, &c);
+}
+
+uint32_t pkt_wire_len(const struct pkt *pkt)
+{
+	const struct vnet *v = &pkt->frame->vnet;
+	uint32_t header = (uint32_t)pkt->payload - pkt->l3;
+
+	if (v->gso_type == VNET_GSO_NONE || v->gso_size == 0)
+		return pkt->ip_len;
+	return pkt->ip_len - header <= v->gso_size ? pkt->ip_len : header + v->gso_size;
+}
