@@ -118,24 +118,29 @@ static void free_seen(struct seen *seen)
 	}
 }
 
+static bool broken_list(struct scan *s, const char *expected)
+{
+	syntax_error(s, expected);
+	if (at_punct(s, '}')) /* the list's own */
+		advance(s);
+	return false;
+}
+
 /* The values of a list, '{' and '}' included. False when it is badly formed. */
 static bool scan_list(struct scan *s)
 {
 	output_token(&s->out, &s->tok);
 	advance(s);
 	while (!at_punct(s, '}')) {
-		if (!at_value(s)) {
-			syntax_error(s, "a value or '}'");
-			return false;
-		}
+		if (!at_value(s))
+			return broken_list(s, "a value or '}'");
 		output_token(&s->out, &s->tok);
 		advance(s);
 		if (at_punct(s, ',')) {
 			output_token(&s->out, &s->tok);
 			advance(s);
 		} else if (!at_punct(s, '}')) {
-			syntax_error(s, "',' or '}' behind a value of the list");
-			return false;
+			return broken_list(s, "',' or '}' behind a value of the list");
 		}
 	}
 	output_token(&s->out, &s->tok);
@@ -252,7 +257,8 @@ static void scan_section(struct scan *s, const struct schema_section *section, s
 	output_token(&s->out, &name);
 	advance(s);
 	char *title = scan_title(s, section);
-	const struct seen *earlier = find_seen(*seen, section, title);
+	bool nameless = section->titled && !title;
+	const struct seen *earlier = nameless ? NULL : find_seen(*seen, section, title);
 	bool keep = section_is_new(s, section, earlier, title, name.at);
 
 	if (!at_punct(s, '{')) {
@@ -266,12 +272,12 @@ static void scan_section(struct scan *s, const struct schema_section *section, s
 	advance(s);
 	scan_body(s, section, &inner, &name);
 	output_close(&s->out, s->tok.at);
-	if (keep)
+	if (keep && !nameless) {
 		add_seen(s, seen, section, title, name.at);
-	else
+	} else {
 		free(title);
-	if (!keep)
 		output_back(&s->out, place);
+	}
 	free_seen(inner);
 }
 

@@ -37,7 +37,7 @@ static const char *const target_words[] = {"stderr", "syslog", "journal", NULL};
 
 static const struct schema_option root_options[] = {
 	TEXT(SCHEMA_NAME, "node", params, node, SCHEMA_RESTART, ""),
-	TEXT(SCHEMA_NAME, "user", params, user, SCHEMA_RESTART, "fwclusterd"),
+	TEXT(SCHEMA_NAME, "user", params, user, SCHEMA_RESTART, ""),
 	WORD("seccomp", params, seccomp, SCHEMA_RESTART, SECCOMP_OFF, seccomp_words, SECCOMP_LOG),
 	BOOL("check-host", params, check_host, 0, true),
 	END,

@@ -218,8 +218,8 @@ static bool first_heard(struct tcp_track *t, unsigned from, const struct tcp_seg
 	struct tcp_peer *s = &t->peer[from], *r = &t->peer[!from];
 	uint32_t off = seg->ack - r->end + WINDOW_MOST;
 
-	if (!picked_up(t) || t->flags & SYN_ACKED(from) || off > 2 * WINDOW_MOST ||
-	    seq_after(seg_end(seg), s->max_end + 1) ||
+	if (!picked_up(t) || t->state == TCP_STATE_SYN_RECEIVED || t->flags & SYN_ACKED(from) ||
+	    off > 2 * WINDOW_MOST || seq_after(seg_end(seg), s->max_end + 1) ||
 	    seq_after(s->end - window_reach(t, !from), seg_end(seg)))
 		return false;
 	t->flags |= (uint8_t)SYN_ACKED(from);
@@ -296,6 +296,8 @@ static enum drop syn_sent_responder(struct tcp_track *t, const struct tcp_seg *s
 	if (seg->flags & TCP_SYN && (!(seg->flags & TCP_ACK) || acks_syn(t, seg))) {
 		t->flags = 0;
 		peer_begin(t, RESPONDER, seg); /* without ACK: both open at the same time */
+		if (seg->flags & TCP_ACK)
+			t->peer[ORIGINATOR].max_end = seg->ack;
 		peers_join(t);
 		if (seg->flags & TCP_ACK)
 			advance(t, RESPONDER, seg);

@@ -9,8 +9,6 @@
 
 #include "io/port.h"
 
-#define PORT_ERR 256 /* room that backends need for an error text of a library */
-
 struct port {
 	const struct port_ops *ops;
 	struct port_params params;
@@ -21,7 +19,7 @@ struct port {
 	struct port_stats stats;
 };
 
-/* Receive buffers, allocated once: PORT_BATCH of them, each FRAME_HEADROOM + FRAME_MAX bytes. */
+/* Receive buffers, allocated once: PORT_BATCH of them, each for one frame of FRAME_MAX bytes. */
 struct port_buffers {
 	uint8_t *area;
 	size_t size;
@@ -30,16 +28,21 @@ struct port_buffers {
 int port_buffers_init(struct port_buffers *b);
 void port_buffers_fini(struct port_buffers *b);
 
+/* A frame begins on a cache line, with room in front for the headroom and for the VLAN tag that the
+ * kernel has taken out. */
+#define PORT_LEAD 128
+_Static_assert(PORT_LEAD >= FRAME_HEADROOM + 4, "headroom is left in front of a restored tag");
+
 /* A buffer begins 192 bytes later than a multiple of 64 kB after the one before. With a power of
  * two as distance the first bytes of all buffers, the only ones a small frame touches, would
  * compete for the same sets of the caches; so they lie in neighbouring ones, like an array. */
 #define PORT_STRIDE (65536 + 192)
-_Static_assert(PORT_STRIDE >= FRAME_HEADROOM + FRAME_MAX, "a frame and its headroom fit a buffer");
+_Static_assert(PORT_STRIDE >= PORT_LEAD + FRAME_MAX, "a frame and its headroom fit a buffer");
 
-/* Where buffer `i`'s frame begins: behind the headroom. */
+/* Where buffer `i`'s frame begins. */
 static inline uint8_t *port_buffer(const struct port_buffers *b, unsigned i)
 {
-	return b->area + (size_t)i * PORT_STRIDE + FRAME_HEADROOM;
+	return b->area + (size_t)i * PORT_STRIDE + PORT_LEAD;
 }
 
 void port_base_init(struct port *p, const struct port_ops *ops, const struct port_params *params,

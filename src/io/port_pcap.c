@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <libnet.h>
 #include <pcap/pcap.h>
@@ -25,6 +26,7 @@
 #define ETHERNET_HEADER 14
 #define BUFFER_MIN (2 << 20)
 #define BUFFER_MAX (1 << 30)
+#define TAGS 8 /* two VLAN tags */
 
 struct port_pcap {
 	struct port base;
@@ -110,6 +112,24 @@ static int join_all_multicast(pcap_t *in, unsigned ifindex)
 		       : 0;
 }
 
+/* Frames the wire can carry. libpcap divides its buffer into slots of this length, so with the
+ * longest super-frame there would be a few dozen of them; and a longer frame could not be sent on
+ * anyway: it is counted as truncated. */
+static int snap_length(const char *device)
+{
+	struct ifreq ifr = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int length = FRAME_MAX;
+
+	if (fd < 0)
+		return length;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%.*s", IFNAMSIZ - 1, device);
+	if (ioctl(fd, SIOCGIFMTU, &ifr) == 0 && ifr.ifr_mtu < FRAME_MAX - ETHERNET_HEADER - TAGS)
+		length = ifr.ifr_mtu + ETHERNET_HEADER + TAGS;
+	close(fd);
+	return length;
+}
+
 static int open_in(struct port_pcap *pp, unsigned ifindex, char *text)
 {
 	const struct port_params *params = &pp->base.params;
@@ -117,7 +137,7 @@ static int open_in(struct port_pcap *pp, unsigned ifindex, char *text)
 	pp->in = pcap_create(params->device, text);
 	if (!pp->in)
 		return -EIO;
-	pcap_set_snaplen(pp->in, FRAME_MAX);
+	pcap_set_snaplen(pp->in, snap_length(params->device));
 	pcap_set_promisc(pp->in, params->promiscuous);
 	pcap_set_immediate_mode(pp->in, 1);
 	pcap_set_buffer_size(pp->in, buffer_size(params->rx_buffer));

@@ -94,12 +94,12 @@ static size_t take(struct build *b, bool complete, uint8_t *out, size_t size)
 	uint32_t made_size = 0;
 	size_t n = 0;
 
-	if (complete && libnet_adv_cull_packet(b->net, &made, &made_size) == 1) {
+	if (complete && libnet_pblock_coalesce(b->net, &made, &made_size) == 1) {
 		if (made_size <= size) {
 			memcpy(out, made, made_size);
 			n = made_size;
 		}
-		libnet_adv_free_packet(b->net, made);
+		free(made);
 	}
 	libnet_clear_packet(b->net);
 	return n;

@@ -18,11 +18,10 @@ struct outcome {
 	unsigned n_errors;
 };
 
-static struct outcome finish(struct params *params, FILE *f, char *const *errors, unsigned n)
+static struct outcome outcome(struct params *params, char *errors, unsigned n)
 {
-	fclose(f);
-	ck_assert_msg((params != NULL) == (n == 0), "configuration and errors: %s", *errors);
-	return (struct outcome){.params = params, .errors = *errors, .n_errors = n};
+	ck_assert_msg((params != NULL) == (n == 0), "configuration and %u errors: %s", n, errors);
+	return (struct outcome){.params = params, .errors = errors, .n_errors = n};
 }
 
 static struct outcome parse(const char *text)
@@ -31,8 +30,10 @@ static struct outcome parse(const char *text)
 	size_t size;
 	unsigned n = 99;
 	FILE *f = open_memstream(&errors, &size);
+	struct params *params = conf_parse("t.conf", text, f, &n);
 
-	return finish(conf_parse("t.conf", text, f, &n), f, &errors, n);
+	fclose(f); /* also brings `errors` up to date */
+	return outcome(params, errors, n);
 }
 
 static struct outcome load(const char *path)
@@ -41,8 +42,10 @@ static struct outcome load(const char *path)
 	size_t size;
 	unsigned n = 99;
 	FILE *f = open_memstream(&errors, &size);
+	struct params *params = conf_load(path, f, &n);
 
-	return finish(conf_load(path, f, &n), f, &errors, n);
+	fclose(f); /* also brings `errors` up to date */
+	return outcome(params, errors, n);
 }
 
 static void done(struct outcome *o)
@@ -326,7 +329,7 @@ static const struct {
 	{MINIMAL "@ = \"1\"\n", "t.conf:5: unknown option \"@\""},
 	{MINIMAL "port \"x\" { device = \"e\" addresses = {\"10.0.0.1/8\" \"10.0.0.2/8\"} }\n",
          "t.conf:5: unexpected \"10.0.0.2/8\"; expected is ',' or '}'"},
-	{MINIMAL "port \"x\" { device = \"e\" addresses = {\n=\n", "t.conf:6: unexpected ="},
+	{MINIMAL "port \"x\" { device = \"e\" addresses = {\n=\n} }\n", "t.conf:6: unexpected ="},
 	{MINIMAL "firewall { }\n", "t.conf:5: section \"firewall\" is given twice, first in line 4"},
 	{MINIMAL "include(\"/nowhere/x.conf\")\n", "t.conf:5: include: \"/nowhere/x.conf\" does not"},
 	{MINIMAL "include(\"/\")\n", "t.conf:5: include: cannot read \"/\": it is no regular file"},
@@ -457,7 +460,8 @@ START_TEST(one_bad_rule)
 }
 END_TEST
 
-static char *fill(const char *what, unsigned n)
+/* A configuration with `n` of what `print` makes. */
+static char *fill(void (*print)(FILE *f, unsigned i), unsigned n)
 {
 	char *text;
 	size_t size;
@@ -465,28 +469,43 @@ static char *fill(const char *what, unsigned n)
 
 	fputs("node = \"n\"\n", f);
 	for (unsigned i = 0; i < n; i++)
-		fprintf(f, what, i, i, i + 1);
+		print(f, i);
 	fputs("\nfirewall { }\n", f);
 	fclose(f);
 	return text;
 }
 
+static void print_port(FILE *f, unsigned i)
+{
+	fprintf(f, "port \"p%u\" { device = \"d%u\" }\n", i, i);
+}
+
+static void print_member(FILE *f, unsigned i)
+{
+	fprintf(f, "member \"m%u\" { id = %u }\n", i, i + 1);
+}
+
+static void print_unknown(FILE *f, unsigned i)
+{
+	fprintf(f, "x%u = %u\n", i, i);
+}
+
 START_TEST(too_many)
 {
-	char *text = fill("port \"p%u\" { device = \"d%u\" }\n", PARAMS_PORTS + 1);
+	char *text = fill(print_port, PARAMS_PORTS + 1);
 	struct outcome o = parse(text);
 	ck_assert_str_eq(o.errors, "t.conf:18: port \"p16\": too many ports; allowed are 16\n");
 	done(&o);
 	free(text);
 
-	text = fill("# %u\nmember \"m%u\" { id = %u }\n", PARAMS_MEMBERS + 1);
+	text = fill(print_member, PARAMS_MEMBERS + 1);
 	o = parse(text);
 	ck_assert_ptr_nonnull(strstr(o.errors, "too many members; allowed are 32"));
 	done(&o);
 	free(text);
 
 	/* no more errors are kept than anybody would read */
-	text = fill("#%u\nx%u = %u\n", 300);
+	text = fill(print_unknown, 300);
 	o = parse(text);
 	ck_assert_ptr_null(o.params);
 	ck_assert_uint_ge(o.n_errors, 300);
