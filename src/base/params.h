@@ -25,24 +25,24 @@
 #define PARAMS_RANGES 262144
 #define PARAMS_FLOWS_MIN 1024
 #define PARAMS_FLOWS_MAX 16777216
-#define PARAMS_ICMP6 0x100    /* see rule_params.icmp_types */
+#define PARAMS_ICMP6 0x100 /* see rule_params.icmp_types */
 #define PARAMS_ANY_CODE 0xffff
 
 enum port_backend { BACKEND_PACKET, BACKEND_PCAP, BACKEND_FILE };
 
 struct port_params {
-	char name[PARAMS_NAME];    /* also the name of the segment, unless `segment` is given */
+	char name[PARAMS_NAME];	   /* also the name of the segment, unless `segment` is given */
 	char segment[PARAMS_NAME]; /* ports of the members with one segment name share a layer 2;
-	                              never empty */
+				      never empty */
 	char device[PARAMS_NAME];  /* interface name */
 	enum port_backend backend;
 	char file_in[PARAMS_PATH];  /* BACKEND_FILE: capture read as input, or "" */
 	char file_out[PARAMS_PATH]; /* BACKEND_FILE: capture written, or "" */
-	uint16_t vlan;              /* 0 = untagged */
-	uint32_t mtu;               /* 0 = the device's own */
-	uint32_t n_addresses;       /* virtual addresses: the daemon answers ARP and ND for them */
+	uint16_t vlan;		    /* 0 = untagged */
+	uint32_t mtu;		    /* 0 = the device's own */
+	uint32_t n_addresses;	    /* virtual addresses: the daemon answers ARP and ND for them */
 	struct prefix addresses[PARAMS_PORT_ADDRS]; /* host bits kept */
-	uint32_t rx_buffer;         /* bytes of the socket's receive buffer */
+	uint32_t rx_buffer;			    /* bytes of the socket's receive buffer */
 	bool promiscuous;
 };
 
@@ -60,40 +60,40 @@ enum cluster_cipher { CIPHER_CHACHA20_POLY1305, CIPHER_AES_256_GCM };
 
 struct cluster_params {
 	bool enabled;
-	uint16_t id;                /* cluster id, 1..65535 */
-	char device[PARAMS_NAME];   /* interface of the cluster link; may be "" for unicast */
+	uint16_t id;		  /* cluster id, 1..65535 */
+	char device[PARAMS_NAME]; /* interface of the cluster link; may be "" for unicast */
 	enum cluster_transport transport;
-	struct ipaddr group;        /* multicast group, IPv4 or IPv6 */
+	struct ipaddr group; /* multicast group, IPv4 or IPv6 */
 	uint16_t udp_port;
 	char key_file[PARAMS_PATH];
 	enum cluster_cipher cipher;
 	enum cluster_query query;
 	enum cluster_forward forward;
 	enum cluster_exception exception;
-	uint32_t hello_ms;          /* interval of hellos */
-	uint32_t dead_ms;           /* member is down when not heard for so long */
-	uint32_t query_timeout_ms;  /* wait for the first answer; doubles with each retry */
+	uint32_t hello_ms;	   /* interval of hellos */
+	uint32_t dead_ms;	   /* member is down when not heard for so long */
+	uint32_t query_timeout_ms; /* wait for the first answer; doubles with each retry */
 	uint32_t query_retries;
-	uint32_t query_queue;       /* packets that wait for one open query */
-	uint32_t max_queries;       /* open at once */
-	uint32_t negative_ms;       /* life of a negative cache entry */
-	uint32_t forward_ms;        /* a forward entry unused so long expires */
-	uint32_t max_forwards;      /* capacity of the forward table */
-	uint32_t query_rate;        /* queries per second, all sources */
+	uint32_t query_queue;  /* packets that wait for one open query */
+	uint32_t max_queries;  /* open at once */
+	uint32_t negative_ms;  /* life of a negative cache entry */
+	uint32_t forward_ms;   /* a forward entry unused so long expires */
+	uint32_t max_forwards; /* capacity of the forward table */
+	uint32_t query_rate;   /* queries per second, all sources */
 	uint32_t query_burst;
-	uint32_t query_kbytes;      /* kilobytes of queries per second; above half of the burst left
-	                               the packet is carried, below it queries are header-only */
-	uint32_t source_rate;       /* queries per second of one source prefix (/24, /64) */
+	uint32_t query_kbytes; /* kilobytes of queries per second; above half of the burst left
+				  the packet is carried, below it queries are header-only */
+	uint32_t source_rate;  /* queries per second of one source prefix (/24, /64) */
 	uint32_t source_burst;
-	uint32_t mtu;               /* largest datagram on the cluster link (IP packet), 0 = device */
+	uint32_t mtu; /* largest datagram on the cluster link (IP packet), 0 = device */
 };
 
 struct member_params {
 	char name[PARAMS_NAME];
-	uint16_t id;             /* 1..65535, unique */
+	uint16_t id; /* 1..65535, unique */
 	bool has_address;
-	struct ipaddr address;   /* required for unicast transport */
-	uint16_t udp_port;       /* 0 = the cluster's */
+	struct ipaddr address; /* required for unicast transport */
+	uint16_t udp_port;     /* 0 = the cluster's */
 };
 
 enum rule_action { RULE_PASS, RULE_DROP, RULE_REJECT };
@@ -109,15 +109,15 @@ struct range {
 
 struct rule_params {
 	char name[PARAMS_NAME];
-	uint32_t line;            /* in the configuration file */
+	uint32_t line; /* in the configuration file */
 	enum rule_action action;
 	bool log;
-	uint16_t in_port, out_port; /* PARAMS_NO_PORT = any */
-	struct slice from, to;      /* of prefixes[] */
-	struct slice protocols;     /* of ranges[] (lo == hi) */
-	struct slice sports, dports;/* of ranges[] */
-	struct slice icmp_types;    /* of ranges[]; lo = type, of ICMPv6 PARAMS_ICMP6 + type;
-	                               hi = code or PARAMS_ANY_CODE */
+	uint16_t in_port, out_port;  /* PARAMS_NO_PORT = any */
+	struct slice from, to;	     /* of prefixes[] */
+	struct slice protocols;	     /* of ranges[] (lo == hi) */
+	struct slice sports, dports; /* of ranges[] */
+	struct slice icmp_types;     /* of ranges[]; lo = type, of ICMPv6 PARAMS_ICMP6 + type;
+					hi = code or PARAMS_ANY_CODE */
 };
 
 /* X(field, configuration key, default) - all milliseconds */
@@ -145,9 +145,9 @@ struct firewall_params {
 	bool enabled;
 	uint32_t max_flows;
 	uint32_t max_half_open;
-	uint32_t max_per_source;  /* flows of one source address, 0 = no limit */
-	uint32_t max_fragments;   /* trackers */
-	uint32_t originate_rate;  /* ICMP errors and resets per second */
+	uint32_t max_per_source; /* flows of one source address, 0 = no limit */
+	uint32_t max_fragments;	 /* trackers */
+	uint32_t originate_rate; /* ICMP errors and resets per second */
 	enum rule_action default_action;
 	bool default_log;
 	struct timeout_params timeout_ms;
@@ -164,9 +164,9 @@ enum seccomp_mode { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ENFORCE };
 
 struct params {
 	char file[PARAMS_PATH];
-	char node[PARAMS_NAME];  /* this node's name */
-	uint16_t node_id;        /* id of the member with that name, 1 without a cluster */
-	uint32_t self;           /* its index in members[], when the cluster is enabled */
+	char node[PARAMS_NAME]; /* this node's name */
+	uint16_t node_id;	/* id of the member with that name, 1 without a cluster */
+	uint32_t self;		/* its index in members[], when the cluster is enabled */
 	uint32_t n_ports;
 	struct port_params ports[PARAMS_PORTS];
 	uint32_t n_routes;
@@ -177,11 +177,11 @@ struct params {
 	struct firewall_params firewall;
 	char control_socket[PARAMS_PATH];
 	char control_group[PARAMS_NAME]; /* "" = root only */
-	int log_level;                   /* enum log_level */
+	int log_level;			 /* enum log_level */
 	enum log_target log_target;
-	char user[PARAMS_NAME];          /* "" = keep the user */
+	char user[PARAMS_NAME]; /* "" = keep the user */
 	enum seccomp_mode seccomp;
-	bool check_host;                 /* complain about ip_forward and offloads at start */
+	bool check_host; /* complain about ip_forward and offloads at start */
 };
 
 #endif

@@ -20,19 +20,21 @@ static void check_port_backend(struct reader *r, uint32_t i)
 	bool files = *p->file_in || *p->file_out;
 
 	if (p->backend == BACKEND_FILE && !files)
-		reader_error(r, reader_option_pos(r, s, "backend"), s, NULL,
-		             "backend \"file\" has no file; give \"file-in\", \"file-out\" or both");
+		reader_error(
+			r, reader_option_pos(r, s, "backend"), s, NULL,
+			"backend \"file\" has no file; give \"file-in\", \"file-out\" or both");
 	if (p->backend != BACKEND_FILE && files)
 		reader_error(r, reader_option_pos(r, s, *p->file_in ? "file-in" : "file-out"), s,
-		             *p->file_in ? "file-in" : "file-out",
-		             "goes with backend = \"file\" only");
+			     *p->file_in ? "file-in" : "file-out",
+			     "goes with backend = \"file\" only");
 	/* an interface without IPv6's minimum may do for IPv4, one below IPv4's for nothing */
 	if (p->mtu != 0 && p->mtu < 576)
 		reader_error(r, reader_option_pos(r, s, "mtu"), s, "mtu",
-		             "%u is too small; allowed is 0 (the device's own) or 576..65535", p->mtu);
+			     "%u is too small; allowed is 0 (the device's own) or 576..65535",
+			     p->mtu);
 	if (p->backend != BACKEND_FILE && !*p->device && !reader_value(s, "device", 0))
 		reader_error(r, reader_section_pos(r, s), s, NULL,
-		             "option \"device\" is missing; only backend \"file\" goes without");
+			     "option \"device\" is missing; only backend \"file\" goes without");
 }
 
 /* Whatever two ports may not share. */
@@ -43,20 +45,22 @@ static void check_port_pair(struct reader *r, uint32_t i, uint32_t j)
 
 	if (same_text(a->device, b->device) && a->vlan == b->vlan)
 		reader_error(r, reader_option_pos(r, s, "device"), s, "device",
-		             "\"%s\" is the device of port \"%s\" in line %u; ports on one device "
-		             "need different \"vlan\"",
-		             b->device, a->name, line_of(r, r->port_section[j]));
+			     "\"%s\" is the device of port \"%s\" in line %u; ports on one device "
+			     "need different \"vlan\"",
+			     b->device, a->name, line_of(r, r->port_section[j]));
 	if (same_text(a->segment, b->segment))
-		reader_error(r, reader_option_pos(r, s, "segment"), s, "segment",
-		             "\"%s\" is the segment of port \"%s\" in line %u; each port has its own",
-		             b->segment, a->name, line_of(r, r->port_section[j]));
+		reader_error(
+			r, reader_option_pos(r, s, "segment"), s, "segment",
+			"\"%s\" is the segment of port \"%s\" in line %u; each port has its own",
+			b->segment, a->name, line_of(r, r->port_section[j]));
 	for (uint32_t x = 0; x < a->n_addresses; x++)
 		for (uint32_t y = 0; y < b->n_addresses; y++)
 			if (ipaddr_eq(&a->addresses[x].addr, &b->addresses[y].addr))
-				reader_error(r, reader_option_pos(r, s, "addresses"), s, "addresses",
-				             "an address of port \"%s\" in line %u comes again; once "
-				             "is allowed",
-				             a->name, line_of(r, r->port_section[j]));
+				reader_error(
+					r, reader_option_pos(r, s, "addresses"), s, "addresses",
+					"an address of port \"%s\" in line %u comes again; once "
+					"is allowed",
+					a->name, line_of(r, r->port_section[j]));
 }
 
 static void check_ports(struct reader *r)
@@ -70,7 +74,7 @@ static void check_ports(struct reader *r)
 	}
 	if (p->n_ports == 0)
 		report_error(r->report, scan_end(r->scan),
-		             "no port; give at least one port \"name\" { device = \"...\" }");
+			     "no port; give at least one port \"name\" { device = \"...\" }");
 }
 
 static void check_routes(struct reader *r)
@@ -83,17 +87,17 @@ static void check_routes(struct reader *r)
 		bool v4 = a->dst.len >= 96 && ipaddr_is_v4(&a->dst.addr);
 		if (!ipaddr_is_unspecified(&a->via) && ipaddr_is_v4(&a->via) != v4)
 			reader_error(r, reader_option_pos(r, s, "via"), s, "via",
-			             "of another address family than the destination; both must be "
-			             "IPv4 or both IPv6");
+				     "of another address family than the destination; both must be "
+				     "IPv4 or both IPv6");
 		if (ipaddr_is_multicast(&a->via) || ipaddr_is_loopback(&a->via))
 			reader_error(r, reader_option_pos(r, s, "via"), s, "via",
-			             "no address of a router; allowed is a unicast address");
+				     "no address of a router; allowed is a unicast address");
 		for (uint32_t j = 0; j < i; j++)
 			if (a->dst.len == p->routes[j].dst.len &&
 			    ipaddr_eq(&a->dst.addr, &p->routes[j].dst.addr))
 				reader_error(r, reader_section_pos(r, s), s, NULL,
-				             "same destination as in line %u; once is allowed",
-				             line_of(r, r->route_section[j]));
+					     "same destination as in line %u; once is allowed",
+					     line_of(r, r->route_section[j]));
 	}
 }
 
@@ -110,13 +114,13 @@ static void check_member_pair(struct reader *r, uint32_t i, uint32_t j)
 
 	if (b->id != 0 && a->id == b->id)
 		reader_error(r, reader_option_pos(r, s, "id"), s, "id",
-		             "%u is the id of member \"%s\" in line %u; ids must differ", b->id,
-		             a->name, line_of(r, r->member_section[j]));
+			     "%u is the id of member \"%s\" in line %u; ids must differ", b->id,
+			     a->name, line_of(r, r->member_section[j]));
 	if (a->has_address && b->has_address && ipaddr_eq(&a->address, &b->address) &&
 	    member_port(p, a) == member_port(p, b))
 		reader_error(r, reader_option_pos(r, s, "address"), s, "address",
-		             "address and udp-port of member \"%s\" in line %u; they must differ",
-		             a->name, line_of(r, r->member_section[j]));
+			     "address and udp-port of member \"%s\" in line %u; they must differ",
+			     a->name, line_of(r, r->member_section[j]));
 }
 
 /* Members are spoken to from one socket, which has one address family. */
@@ -127,7 +131,8 @@ static void check_member_family(struct reader *r, uint32_t i, bool v4, const cha
 
 	if (m->has_address && ipaddr_is_v4(&m->address) != v4)
 		reader_error(r, reader_option_pos(r, s, "address"), s, "address",
-		             "of another address family than %s; all must be IPv4 or all IPv6", other);
+			     "of another address family than %s; all must be IPv4 or all IPv6",
+			     other);
 }
 
 static void check_members(struct reader *r)
@@ -140,15 +145,16 @@ static void check_members(struct reader *r)
 		for (uint32_t j = 0; j < i; j++)
 			check_member_pair(r, i, j);
 		if (unicast && !reader_value(s, "address", 0))
-			reader_error(r, reader_section_pos(r, s), s, NULL,
-			             "option \"address\" is missing; transport \"unicast\" needs it "
-			             "of every member");
+			reader_error(
+				r, reader_section_pos(r, s), s, NULL,
+				"option \"address\" is missing; transport \"unicast\" needs it "
+				"of every member");
 		if (!unicast)
 			check_member_family(r, i, ipaddr_is_v4(&p->cluster.group),
-			                    "the cluster's group");
+					    "the cluster's group");
 		else if (i > 0 && p->members[0].has_address)
 			check_member_family(r, i, ipaddr_is_v4(&p->members[0].address),
-			                    "the first member's");
+					    "the first member's");
 	}
 }
 
@@ -163,7 +169,8 @@ static void check_self(struct reader *r)
 			return;
 		}
 	reader_error(r, reader_option_pos(r, r->root, "node"), NULL, "node",
-	             "no member \"%s\"; it must be the name of one of the member sections", p->node);
+		     "no member \"%s\"; it must be the name of one of the member sections",
+		     p->node);
 }
 
 static void check_cluster(struct reader *r)
@@ -174,19 +181,20 @@ static void check_cluster(struct reader *r)
 
 	if (multicast && !*c->device && !reader_value(s, "device", 0))
 		reader_error(r, reader_section_pos(r, s), s, NULL,
-		             "option \"device\" is missing; transport \"multicast\" needs the "
-		             "interface of the cluster link");
+			     "option \"device\" is missing; transport \"multicast\" needs the "
+			     "interface of the cluster link");
 	if (multicast && !ipaddr_is_multicast(&c->group))
 		reader_error(r, reader_option_pos(r, s, "group"), s, "group",
-		             "no multicast group; allowed is such as 239.255.70.67 or ff12::7067");
+			     "no multicast group; allowed is such as 239.255.70.67 or ff12::7067");
 	if (c->dead_ms <= 2 * c->hello_ms)
 		reader_error(r, reader_option_pos(r, s, "dead-after"), s, "dead-after",
-		             "%ums would lose members over one lost hello; it must be more than "
-		             "twice hello-interval (%ums)",
-		             c->dead_ms, c->hello_ms);
+			     "%ums would lose members over one lost hello; it must be more than "
+			     "twice hello-interval (%ums)",
+			     c->dead_ms, c->hello_ms);
 	if (c->mtu != 0 && c->mtu < 576)
 		reader_error(r, reader_option_pos(r, s, "mtu"), s, "mtu",
-		             "%u is too small; allowed is 0 (the device's own) or 576..65535", c->mtu);
+			     "%u is too small; allowed is 0 (the device's own) or 576..65535",
+			     c->mtu);
 }
 
 static void check_firewall(struct reader *r)
@@ -196,17 +204,17 @@ static void check_firewall(struct reader *r)
 
 	if (!s) {
 		report_error(r->report, scan_end(r->scan),
-		             "section \"firewall\" is missing; without it the node has no role");
+			     "section \"firewall\" is missing; without it the node has no role");
 		return;
 	}
 	if (f->max_half_open > f->max_flows)
 		reader_error(r, reader_option_pos(r, s, "max-half-open"), s, "max-half-open",
-		             "%u is more than max-flows; allowed is 0 (a quarter of it) to %u",
-		             f->max_half_open, f->max_flows);
+			     "%u is more than max-flows; allowed is 0 (a quarter of it) to %u",
+			     f->max_half_open, f->max_flows);
 	if (f->max_per_source > f->max_flows)
 		reader_error(r, reader_option_pos(r, s, "max-per-source"), s, "max-per-source",
-		             "%u is more than max-flows; allowed is 0 (no limit) to %u",
-		             f->max_per_source, f->max_flows);
+			     "%u is more than max-flows; allowed is 0 (no limit) to %u",
+			     f->max_per_source, f->max_flows);
 }
 
 void reader_check(struct reader *r)
@@ -219,14 +227,14 @@ void reader_check(struct reader *r)
 	check_firewall(r);
 	if (strlen(p->control_socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		reader_error(r, reader_option_pos(r, control, "socket"), control, "socket",
-		             "the path is too long for a socket; allowed are %zu characters",
-		             sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+			     "the path is too long for a socket; allowed are %zu characters",
+			     sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	if (p->cluster.enabled) {
 		check_cluster(r);
 		check_members(r);
 		check_self(r);
 	} else if (p->n_members > 0) {
 		reader_error(r, reader_section_pos(r, r->member_section[0]), r->member_section[0],
-		             NULL, "there is no cluster; add a section cluster { }, or remove it");
+			     NULL, "there is no cluster; add a section cluster { }, or remove it");
 	}
 }

@@ -21,9 +21,10 @@ static void name_node(struct reader *r)
 	if (value_is_name(name))
 		memcpy(p->node, name, strlen(name) + 1);
 	else
-		report_error(r->report, scan_end(r->scan),
-		             "node: the name of the host (\"%.60s\") does not do; give node = \"name\"",
-		             name);
+		report_error(
+			r->report, scan_end(r->scan),
+			"node: the name of the host (\"%.60s\") does not do; give node = \"name\"",
+			name);
 }
 
 static void read_values(struct reader *r)
@@ -65,7 +66,7 @@ static struct params *read_scan(const struct scan *scan, const char *name, struc
 		read_values(&r);
 	else
 		report_error(report, scan_pos(scan, (unsigned)r.root->line),
-		             "cannot be parsed; fwclusterd.conf(5) lists what is allowed");
+			     "cannot be parsed; fwclusterd.conf(5) lists what is allowed");
 out:
 	if (r.root)
 		cfg_free(r.root);
@@ -76,7 +77,7 @@ out:
 
 /* Judge what was scanned; takes `scan` and `report` over. */
 static struct params *finish(struct scan *scan, const char *name, struct report *report,
-                             FILE *errors, unsigned *n_errors)
+			     FILE *errors, unsigned *n_errors)
 {
 	struct params *params = NULL;
 

@@ -99,18 +99,21 @@ static void read_string(struct lexer *l)
 			return;
 		}
 		if ((c < 0x20 && c != '\t') || c == 0x7f) {
-			fail(l, l->at, "control character in a string; printable characters are "
-			               "allowed");
+			fail(l, l->at,
+			     "control character in a string; printable characters are "
+			     "allowed");
 		} else if (c == '\\') {
 			char next = l->pos[1];
 			if (next != '\\' && next != quote)
-				fail(l, l->at, "unknown escape in a string; \\\\ and an escaped "
-				               "quote are allowed");
+				fail(l, l->at,
+				     "unknown escape in a string; \\\\ and an escaped "
+				     "quote are allowed");
 			if (next == '\\' || next == quote)
 				l->pos++;
 		} else if (c == '$' && l->pos[1] == '{' && quote == '"' && !variable(l->pos)) {
-			fail(l, l->at, "variable in a string is not closed; allowed is ${NAME} or "
-			               "${NAME:-default}");
+			fail(l, l->at,
+			     "variable in a string is not closed; allowed is ${NAME} or "
+			     "${NAME:-default}");
 		}
 		l->pos++;
 	}
@@ -123,14 +126,12 @@ static void bad_char(struct lexer *l)
 
 	l->failed = true;
 	if (c == ';')
-		report_error(l->report, l->at,
-		             "unexpected ';'; an option ends without any mark");
+		report_error(l->report, l->at, "unexpected ';'; an option ends without any mark");
 	else if (c >= 0x20 && c < 0x7f)
 		report_error(l->report, l->at,
-		             "unexpected '%c'; put a value with such a character in quotes", c);
+			     "unexpected '%c'; put a value with such a character in quotes", c);
 	else
-		report_error(l->report, l->at,
-		             "unexpected byte 0x%02x; put text in quotes", c);
+		report_error(l->report, l->at, "unexpected byte 0x%02x; put text in quotes", c);
 }
 
 struct token lexer_next(struct lexer *l)

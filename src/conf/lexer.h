@@ -24,7 +24,7 @@ enum token_kind {
 struct token {
 	enum token_kind kind;
 	char punct;
-	bool first;  /* on its line */
+	bool first; /* on its line */
 	struct report_pos at;
 	const char *text;
 	size_t len;

@@ -56,7 +56,7 @@ cfg_t *reader_section(cfg_t *parent, const char *name)
 }
 
 void reader_error(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
-                  const char *fmt, ...)
+		  const char *fmt, ...)
 {
 	char *text;
 	va_list ap;
@@ -71,13 +71,13 @@ void reader_error(struct reader *r, struct report_pos at, cfg_t *section, const 
 		return;
 	}
 	report_error(r->report, at, "%s%s%.40s%s%s%s%s%s", name, title ? " \"" : "",
-	             title ? title : "", title ? "\"" : "", *name ? ": " : "", option ? option : "",
-	             option ? ": " : "", text);
+		     title ? title : "", title ? "\"" : "", *name ? ": " : "", option ? option : "",
+		     option ? ": " : "", text);
 	free(text);
 }
 
 static void bad_value(struct reader *r, cfg_t *section, const struct schema_option *o,
-                      const struct kept_value *v, int error)
+		      const struct kept_value *v, int error)
 {
 	char allowed[SCHEMA_ALLOWED];
 
@@ -85,11 +85,12 @@ static void bad_value(struct reader *r, cfg_t *section, const struct schema_opti
 	if (o->kind == SCHEMA_TIME && error == -EINVAL && *v->text &&
 	    strspn(v->text, "0123456789") == strlen(v->text))
 		reader_error(r, reader_pos(r, v), section, o->name,
-		             "\"%.60s\" lacks its unit (\"%.20sms\" or \"%.20ss\"?); allowed is %s",
-		             v->text, v->text, v->text, allowed);
+			     "\"%.60s\" lacks its unit (\"%.20sms\" or \"%.20ss\"?); allowed is %s",
+			     v->text, v->text, v->text, allowed);
 	else
-		reader_error(r, reader_pos(r, v), section, o->name, "\"%.60s\" is %s; allowed is %s",
-		             v->text, error == -ERANGE ? "out of range" : "not valid", allowed);
+		reader_error(r, reader_pos(r, v), section, o->name,
+			     "\"%.60s\" is %s; allowed is %s", v->text,
+			     error == -ERANGE ? "out of range" : "not valid", allowed);
 }
 
 static void store_number(const struct schema_option *o, void *at, uint32_t n)
@@ -193,16 +194,16 @@ static void store_default(struct reader *r, const struct schema_option *o, void 
 }
 
 static void unknown_port(struct reader *r, cfg_t *section, const struct schema_option *o,
-                         const struct kept_value *v)
+			 const struct kept_value *v)
 {
 	char names[SCHEMA_ALLOWED] = "";
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < r->params->n_ports && n < sizeof(names); i++)
 		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "",
-		                      r->params->ports[i].name);
+				      r->params->ports[i].name);
 	reader_error(r, reader_pos(r, v), section, o->name, "no port \"%.40s\"; the ports are %s",
-	             v->text, n > 0 ? names : "none");
+		     v->text, n > 0 ? names : "none");
 }
 
 static void read_option(struct reader *r, cfg_t *section, const struct schema_option *o, void *at)
@@ -214,7 +215,7 @@ static void read_option(struct reader *r, cfg_t *section, const struct schema_op
 	if (!v) {
 		if (section && (o->flags & SCHEMA_REQUIRED))
 			reader_error(r, reader_section_pos(r, section), section, NULL,
-			             "option \"%s\" is missing; it has no default", o->name);
+				     "option \"%s\" is missing; it has no default", o->name);
 		return;
 	}
 	rc = store(r, o, at, v->text);
@@ -225,7 +226,7 @@ static void read_option(struct reader *r, cfg_t *section, const struct schema_op
 }
 
 void reader_options(struct reader *r, cfg_t *section, const struct schema_section *schema,
-                    void *target)
+		    void *target)
 {
 	for (const struct schema_option *o = schema->options; o->name; o++)
 		if (o->kind != SCHEMA_LIST)
@@ -241,7 +242,7 @@ void reader_title(struct reader *r, cfg_t *section, char name[PARAMS_NAME])
 		memcpy(name, title, strlen(title) + 1);
 	else
 		reader_error(r, reader_section_pos(r, section), section, NULL,
-		             "not valid as a name; allowed are up to %d letters, digits, '.', '_', "
-		             "'-', not beginning with '.' or '-'",
-		             PARAMS_NAME - 1);
+			     "not valid as a name; allowed are up to %d letters, digits, '.', '_', "
+			     "'-', not beginning with '.' or '-'",
+			     PARAMS_NAME - 1);
 }

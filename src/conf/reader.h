@@ -46,12 +46,12 @@ cfg_t *reader_section(cfg_t *parent, const char *name);
 
 /* Report as "rule "web": ports: WHAT". */
 void reader_error(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
-                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* Set every option of the table that is no list in `target`, the struct of the section, from
  * `section` or, where it says nothing (or is NULL), to the default. */
 void reader_options(struct reader *r, cfg_t *section, const struct schema_section *schema,
-                    void *target);
+		    void *target);
 
 /* The title as the name of something; "" and an error when it is no name. */
 void reader_title(struct reader *r, cfg_t *section, char name[PARAMS_NAME]);

@@ -19,13 +19,14 @@ static void read_addresses(struct reader *r, cfg_t *section, struct port_params 
 		const struct kept_value *v = reader_value(section, "addresses", i);
 		struct prefix p;
 		if (prefix_parse_host(&p, v->text) != 0 || !is_host_address(&p.addr)) {
-			reader_error(r, reader_pos(r, v), section, "addresses",
-			             "\"%.60s\" is no address of a host; allowed are addresses with "
-			             "the length of their network, such as \"10.1.0.254/24\"",
-			             v->text);
+			reader_error(
+				r, reader_pos(r, v), section, "addresses",
+				"\"%.60s\" is no address of a host; allowed are addresses with "
+				"the length of their network, such as \"10.1.0.254/24\"",
+				v->text);
 		} else if (port->n_addresses == PARAMS_PORT_ADDRS) {
 			reader_error(r, reader_pos(r, v), section, "addresses",
-			             "too many; allowed are %d", PARAMS_PORT_ADDRS);
+				     "too many; allowed are %d", PARAMS_PORT_ADDRS);
 			return;
 		} else {
 			port->addresses[port->n_addresses++] = p;
@@ -42,7 +43,7 @@ void reader_ports(struct reader *r)
 		cfg_t *section = cfg_getnsec(r->root, "port", i);
 		if (p->n_ports == PARAMS_PORTS) {
 			reader_error(r, reader_section_pos(r, section), section, NULL,
-			             "too many ports; allowed are %d", PARAMS_PORTS);
+				     "too many ports; allowed are %d", PARAMS_PORTS);
 			return;
 		}
 		struct port_params *port = &p->ports[p->n_ports];
@@ -72,15 +73,15 @@ void reader_routes(struct reader *r)
 		cfg_t *section = cfg_getnsec(r->root, "route", i);
 		if (p->n_routes == PARAMS_ROUTES) {
 			reader_error(r, reader_section_pos(r, section), section, NULL,
-			             "too many routes; allowed are %d", PARAMS_ROUTES);
+				     "too many routes; allowed are %d", PARAMS_ROUTES);
 			return;
 		}
 		struct route_params *route = &p->routes[p->n_routes];
 		reader_options(r, section, &schema_route, route);
 		if (prefix_parse(&route->dst, cfg_title(section)) != 0) {
 			reader_error(r, reader_section_pos(r, section), section, NULL,
-			             "not valid as a destination; allowed are networks such as "
-			             "\"0.0.0.0/0\" and \"2001:db8::/32\"");
+				     "not valid as a destination; allowed are networks such as "
+				     "\"0.0.0.0/0\" and \"2001:db8::/32\"");
 			continue;
 		}
 		r->route_section[p->n_routes++] = section;
@@ -105,7 +106,7 @@ void reader_members(struct reader *r)
 		cfg_t *section = cfg_getnsec(r->root, "member", i);
 		if (p->n_members == PARAMS_MEMBERS) {
 			reader_error(r, reader_section_pos(r, section), section, NULL,
-			             "too many members; allowed are %d", PARAMS_MEMBERS);
+				     "too many members; allowed are %d", PARAMS_MEMBERS);
 			return;
 		}
 		struct member_params *m = &p->members[p->n_members];
@@ -114,7 +115,8 @@ void reader_members(struct reader *r)
 		reader_options(r, section, &schema_member, m);
 		m->has_address = !ipaddr_is_unspecified(&m->address);
 		if (m->has_address && !is_host_address(&m->address))
-			reader_error(r, reader_option_pos(r, section, "address"), section, "address",
-			             "no address of a host; allowed is a unicast address");
+			reader_error(r, reader_option_pos(r, section, "address"), section,
+				     "address",
+				     "no address of a host; allowed is a unicast address");
 	}
 }

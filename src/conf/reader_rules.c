@@ -21,14 +21,13 @@ static bool room(struct reader *r, void **array, uint32_t n, uint32_t *cap, size
 	return true;
 }
 
-static bool add_prefix(struct reader *r, struct slice *slice, struct prefix p,
-                       struct report_pos at)
+static bool add_prefix(struct reader *r, struct slice *slice, struct prefix p, struct report_pos at)
 {
 	struct firewall_params *f = &r->params->firewall;
 
 	if (f->n_prefixes == PARAMS_PREFIXES) {
 		report_error(r->report, at, "too many addresses in all rules; allowed are %d",
-		             PARAMS_PREFIXES);
+			     PARAMS_PREFIXES);
 		return false;
 	}
 	if (!room(r, (void **)&f->prefixes, f->n_prefixes, &r->cap_prefixes, sizeof(p)))
@@ -41,13 +40,13 @@ static bool add_prefix(struct reader *r, struct slice *slice, struct prefix p,
 }
 
 static bool add_range(struct reader *r, struct slice *slice, struct range range,
-                      struct report_pos at)
+		      struct report_pos at)
 {
 	struct firewall_params *f = &r->params->firewall;
 
 	if (f->n_ranges == PARAMS_RANGES) {
 		report_error(r->report, at, "too many ports and types in all rules; allowed are %d",
-		             PARAMS_RANGES);
+			     PARAMS_RANGES);
 		return false;
 	}
 	if (!room(r, (void **)&f->ranges, f->n_ranges, &r->cap_ranges, sizeof(range)))
@@ -60,17 +59,17 @@ static bool add_range(struct reader *r, struct slice *slice, struct range range,
 }
 
 static void bad_address(struct reader *r, cfg_t *section, const char *option,
-                        const struct kept_value *v)
+			const struct kept_value *v)
 {
 	reader_error(r, reader_pos(r, v), section, option,
-	             "\"%.60s\" is no address or network; allowed is such as \"192.0.2.1\", "
-	             "\"10.0.0.0/8\", \"2001:db8::/32\"",
-	             v->text);
+		     "\"%.60s\" is no address or network; allowed is such as \"192.0.2.1\", "
+		     "\"10.0.0.0/8\", \"2001:db8::/32\"",
+		     v->text);
 }
 
 /* All addresses of "@name". */
 static bool add_set(struct reader *r, struct slice *slice, cfg_t *section, const char *option,
-                    const struct kept_value *v)
+		    const struct kept_value *v)
 {
 	cfg_t *firewall = reader_section(r->root, "firewall");
 	cfg_t *set = cfg_gettsec(firewall, "set", v->text + 1);
@@ -78,9 +77,9 @@ static bool add_set(struct reader *r, struct slice *slice, cfg_t *section, const
 
 	if (!set) {
 		reader_error(r, reader_pos(r, v), section, option,
-		             "no set \"%.40s\"; write set \"%.40s\" { addresses = {...} } in the "
-		             "firewall section",
-		             v->text + 1, v->text + 1);
+			     "no set \"%.40s\"; write set \"%.40s\" { addresses = {...} } in the "
+			     "firewall section",
+			     v->text + 1, v->text + 1);
 		return false;
 	}
 	for (unsigned i = 0; i < n; i++) {
@@ -94,8 +93,7 @@ static bool add_set(struct reader *r, struct slice *slice, cfg_t *section, const
 }
 
 /* False when the list holds an error, so that what is left of it proves nothing. */
-static bool read_prefixes(struct reader *r, cfg_t *section, const char *option,
-                          struct slice *slice)
+static bool read_prefixes(struct reader *r, cfg_t *section, const char *option, struct slice *slice)
 {
 	const unsigned n = cfg_size(section, option);
 	bool good = true;
@@ -123,13 +121,14 @@ static void read_protocols(struct reader *r, cfg_t *section, struct slice *slice
 		const struct kept_value *v = reader_value(section, "protocol", i);
 		uint32_t number;
 		if (value_protocol(&number, v->text) != 0) {
-			reader_error(r, reader_pos(r, v), section, "protocol",
-			             "\"%.60s\" is not valid; allowed is tcp, udp, icmp, icmp6, any, "
-			             "or a number 0..255",
-			             v->text);
+			reader_error(
+				r, reader_pos(r, v), section, "protocol",
+				"\"%.60s\" is not valid; allowed is tcp, udp, icmp, icmp6, any, "
+				"or a number 0..255",
+				v->text);
 		} else if (number == VALUE_ANY_PROTOCOL && n > 1) {
 			reader_error(r, reader_pos(r, v), section, "protocol",
-			             "\"any\" stands with others; allowed is \"any\" alone");
+				     "\"any\" stands with others; allowed is \"any\" alone");
 		} else if (number != VALUE_ANY_PROTOCOL) {
 			uint16_t p = (uint16_t)number;
 			add_range(r, slice, (struct range){.lo = p, .hi = p}, reader_pos(r, v));
@@ -149,14 +148,14 @@ static void read_ports(struct reader *r, cfg_t *section, const char *option, str
 			add_range(r, slice, range, reader_pos(r, v));
 		else
 			reader_error(r, reader_pos(r, v), section, option,
-			             "\"%.60s\" is %s; allowed are ports 0..65535 and ranges from "
-			             "low to high such as \"8000-8100\"",
-			             v->text, rc == -ERANGE ? "out of range" : "not valid");
+				     "\"%.60s\" is %s; allowed are ports 0..65535 and ranges from "
+				     "low to high such as \"8000-8100\"",
+				     v->text, rc == -ERANGE ? "out of range" : "not valid");
 	}
 }
 
 static bool names_protocol(const struct firewall_params *f, const struct rule_params *rule,
-                           uint16_t number)
+			   uint16_t number)
 {
 	for (uint32_t i = 0; i < rule->protocols.n; i++)
 		if (f->ranges[rule->protocols.first + i].lo == number)
@@ -166,7 +165,7 @@ static bool names_protocol(const struct firewall_params *f, const struct rule_pa
 
 /* Only protocols out of `a` and `b`, and at least one. */
 static bool only_protocols(const struct firewall_params *f, const struct rule_params *rule,
-                           uint16_t a, uint16_t b)
+			   uint16_t a, uint16_t b)
 {
 	for (uint32_t i = 0; i < rule->protocols.n; i++) {
 		uint16_t p = f->ranges[rule->protocols.first + i].lo;
@@ -177,7 +176,7 @@ static bool only_protocols(const struct firewall_params *f, const struct rule_pa
 }
 
 static void read_icmp_type(struct reader *r, cfg_t *section, struct rule_params *rule,
-                           const struct kept_value *v)
+			   const struct kept_value *v)
 {
 	const struct firewall_params *f = &r->params->firewall;
 	struct range range;
@@ -190,10 +189,11 @@ static void read_icmp_type(struct reader *r, cfg_t *section, struct rule_params 
 		added |= add_range(r, &rule->icmp_types, range, reader_pos(r, v));
 	}
 	if (!added)
-		reader_error(r, reader_pos(r, v), section, "icmp-types",
-		             "\"%.60s\" is no type of the rule's protocol; allowed is a name such as "
-		             "\"echo-request\", a type 0..255, or \"type/code\"",
-		             v->text);
+		reader_error(
+			r, reader_pos(r, v), section, "icmp-types",
+			"\"%.60s\" is no type of the rule's protocol; allowed is a name such as "
+			"\"echo-request\", a type 0..255, or \"type/code\"",
+			v->text);
 }
 
 static void read_icmp_types(struct reader *r, cfg_t *section, struct rule_params *rule)
@@ -204,8 +204,8 @@ static void read_icmp_types(struct reader *r, cfg_t *section, struct rule_params
 		return;
 	if (!only_protocols(&r->params->firewall, rule, 1, 58)) {
 		reader_error(r, reader_option_pos(r, section, "icmp-types"), section, "icmp-types",
-		             "needs an ICMP protocol; write protocol = {\"icmp\"}, {\"icmp6\"} or "
-		             "both, and no other");
+			     "needs an ICMP protocol; write protocol = {\"icmp\"}, {\"icmp6\"} or "
+			     "both, and no other");
 		return;
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -213,12 +213,13 @@ static void read_icmp_types(struct reader *r, cfg_t *section, struct rule_params
 }
 
 static void check_rule_ports(struct reader *r, cfg_t *section, const struct rule_params *rule,
-                             const char *option)
+			     const char *option)
 {
 	if (cfg_size(section, option) > 0 && !only_protocols(&r->params->firewall, rule, 6, 17))
-		reader_error(r, reader_option_pos(r, section, option), section, option,
-		             "needs a protocol with ports; write protocol = {\"tcp\"}, {\"udp\"} or "
-		             "both, and no other");
+		reader_error(
+			r, reader_option_pos(r, section, option), section, option,
+			"needs a protocol with ports; write protocol = {\"tcp\"}, {\"udp\"} or "
+			"both, and no other");
 }
 
 #define FAMILY_4 1u
@@ -241,26 +242,27 @@ static void check_families(struct reader *r, cfg_t *section, const struct rule_p
 	unsigned both = families(f, &rule->from) & families(f, &rule->to);
 
 	if (both == 0) {
-		reader_error(r, reader_option_pos(r, section, "to"), section, NULL,
-		             "can never match: \"from\" and \"to\" have no address family in common; "
-		             "IPv4 goes to IPv4 and IPv6 to IPv6");
+		reader_error(
+			r, reader_option_pos(r, section, "to"), section, NULL,
+			"can never match: \"from\" and \"to\" have no address family in common; "
+			"IPv4 goes to IPv4 and IPv6 to IPv6");
 	} else if (rule->protocols.n == 1 &&
-	           ((names_protocol(f, rule, 1) && !(both & FAMILY_4)) ||
-	            (names_protocol(f, rule, 58) && !(both & FAMILY_6)))) {
+		   ((names_protocol(f, rule, 1) && !(both & FAMILY_4)) ||
+		    (names_protocol(f, rule, 58) && !(both & FAMILY_6)))) {
 		reader_error(r, reader_option_pos(r, section, "protocol"), section, "protocol",
-		             "can never match: icmp goes with IPv4 addresses, icmp6 with IPv6");
+			     "can never match: icmp goes with IPv4 addresses, icmp6 with IPv6");
 	}
 }
 
 /* A list that is given but empty would silently mean "any". */
 static void check_empty(struct reader *r, cfg_t *section, const char *option,
-                        const struct slice *slice)
+			const struct slice *slice)
 {
 	cfg_opt_t *opt = cfg_getopt(section, option);
 
 	if (slice->n == 0 && opt && (opt->flags & CFGF_MODIFIED))
 		reader_error(r, reader_section_pos(r, section), section, option,
-		             "the list is empty; leave the option out to match everything");
+			     "the list is empty; leave the option out to match everything");
 }
 
 static void read_rule(struct reader *r, cfg_t *section, struct rule_params *rule)
@@ -268,7 +270,7 @@ static void read_rule(struct reader *r, cfg_t *section, struct rule_params *rule
 	reader_title(r, section, rule->name);
 	if (strcmp(rule->name, "default") == 0)
 		reader_error(r, reader_section_pos(r, section), section, NULL,
-		             "the name means what no rule matches; choose another");
+			     "the name means what no rule matches; choose another");
 	rule->line = reader_section_pos(r, section).line;
 	reader_options(r, section, &schema_rule, rule);
 	bool from = read_prefixes(r, section, "from", &rule->from);
@@ -299,7 +301,7 @@ static void read_rules(struct reader *r, cfg_t *firewall)
 		cfg_t *section = cfg_getnsec(firewall, "rule", i);
 		if (f->n_rules == PARAMS_RULES) {
 			reader_error(r, reader_section_pos(r, section), section, NULL,
-			             "too many rules; allowed are %d", PARAMS_RULES);
+				     "too many rules; allowed are %d", PARAMS_RULES);
 			return;
 		}
 		if (!room(r, (void **)&f->rules, f->n_rules, &r->cap_rules, sizeof(*f->rules)))
@@ -322,7 +324,7 @@ static void check_sets(struct reader *r, cfg_t *firewall)
 		reader_title(r, set, name);
 		if (n == 0)
 			reader_error(r, reader_section_pos(r, set), set, "addresses",
-			             "the set is empty; give at least one address or network");
+				     "the set is empty; give at least one address or network");
 		for (unsigned j = 0; j < n; j++) {
 			const struct kept_value *v = reader_value(set, "addresses", j);
 			struct prefix p;

@@ -110,10 +110,10 @@ void report_write(const struct report *r, FILE *out)
 	qsort(sorted, r->n_entries, sizeof(sorted[0]), compare);
 	for (unsigned i = 0; i < r->n_entries; i++)
 		fprintf(out, "%s:%u: %s\n", report_file_name(r, sorted[i].at.file),
-		        sorted[i].at.line, sorted[i].text);
+			sorted[i].at.line, sorted[i].text);
 	if (r->no_memory)
 		fprintf(out, "%s: memory does not suffice\n", report_file_name(r, 0));
 	else if (r->n_errors > r->n_entries)
 		fprintf(out, "%s: %u more errors\n", report_file_name(r, 0),
-		        r->n_errors - r->n_entries);
+			r->n_errors - r->n_entries);
 }

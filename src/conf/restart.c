@@ -10,19 +10,19 @@ struct comparison {
 
 /* Compare the options of a section that only a restart can change. */
 static void compare(struct comparison *c, const struct schema_section *s, const char *name,
-                    const void *old, const void *new)
+		    const void *old, const void *new)
 {
 	for (const struct schema_option *o = s->options; o->name; o++) {
 		const char *a = (const char *)old + o->offset, *b = (const char *)new + o->offset;
 		bool text = o->kind == SCHEMA_TEXT || o->kind == SCHEMA_NAME ||
-		            o->kind == SCHEMA_DEVICE || o->kind == SCHEMA_PATH;
+			    o->kind == SCHEMA_DEVICE || o->kind == SCHEMA_PATH;
 		if (!(o->flags & SCHEMA_RESTART))
 			continue;
 		if (text ? strcmp(a, b) == 0 : memcmp(a, b, o->size) == 0)
 			continue;
 		fprintf(c->out, "%s%s%s%s%s: \"%s\" has changed, which needs a restart\n", s->name,
-		        name ? " \"" : "", name ? name : "", name ? "\"" : "",
-		        s == &schema_root ? "node" : "", o->name);
+			name ? " \"" : "", name ? name : "", name ? "\"" : "",
+			s == &schema_root ? "node" : "", o->name);
 		c->n++;
 	}
 }
@@ -33,8 +33,9 @@ static void compare_ports(struct comparison *c, const struct params *old, const 
 		const struct port_params *a = &old->ports[i], *b = &new->ports[i];
 		if (strcmp(a->name, b->name) != 0) {
 			fprintf(c->out,
-			        "port \"%s\" stands where port \"%s\" stood, which needs a restart\n",
-			        b->name, a->name);
+				"port \"%s\" stands where port \"%s\" stood, which needs a "
+				"restart\n",
+				b->name, a->name);
 			c->n++;
 			continue;
 		}
@@ -52,11 +53,11 @@ static const struct member_params *self(const struct params *p)
 }
 
 static void compare_cluster(struct comparison *c, const struct params *old,
-                            const struct params *new)
+			    const struct params *new)
 {
 	if (old->cluster.enabled != new->cluster.enabled) {
 		fprintf(c->out, "section \"cluster\" was %s, which needs a restart\n",
-		        new->cluster.enabled ? "added" : "removed");
+			new->cluster.enabled ? "added" : "removed");
 		c->n++;
 		return;
 	}

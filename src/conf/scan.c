@@ -15,7 +15,7 @@
 /* What one section has been given so far. */
 struct seen {
 	const void *what; /* option or section of the schema */
-	char *title;      /* of a titled section */
+	char *title;	  /* of a titled section */
 	struct report_pos at;
 	struct seen *next;
 };
@@ -31,7 +31,7 @@ struct scan {
 };
 
 static void scan_body(struct scan *s, const struct schema_section *section, struct seen **seen,
-                      const struct token *open);
+		      const struct token *open);
 
 static void advance(struct scan *s)
 {
@@ -95,7 +95,7 @@ static struct seen *find_seen(struct seen *seen, const void *what, const char *t
 
 /* Takes `title` over. */
 static void add_seen(struct scan *s, struct seen **seen, const void *what, char *title,
-                     struct report_pos at)
+		     struct report_pos at)
 {
 	struct seen *n = malloc(sizeof(*n));
 
@@ -156,9 +156,10 @@ static bool scan_value(struct scan *s, const struct schema_option *option)
 	if (at_punct(s, '{') && option->kind == SCHEMA_LIST)
 		return scan_list(s);
 	if (at_punct(s, '{')) {
-		report_error(s->report, s->tok.at, "option \"%s\" takes one value, no list; allowed "
-		                                   "is %s",
-		             option->name, schema_allowed(allowed, option));
+		report_error(s->report, s->tok.at,
+			     "option \"%s\" takes one value, no list; allowed "
+			     "is %s",
+			     option->name, schema_allowed(allowed, option));
 		skip_braces(s);
 		return false;
 	}
@@ -195,8 +196,8 @@ static void scan_option(struct scan *s, const struct schema_option *option, stru
 		output_back(&s->out, place);
 	} else if (earlier && !append) {
 		report_error(s->report, name.at,
-		             "option \"%s\" is given twice, first in line %u; once is allowed",
-		             option->name, earlier->at.line);
+			     "option \"%s\" is given twice, first in line %u; once is allowed",
+			     option->name, earlier->at.line);
 		output_back(&s->out, place);
 	}
 	if (!earlier)
@@ -205,18 +206,18 @@ static void scan_option(struct scan *s, const struct schema_option *option, stru
 
 /* True when a section of that kind and title may be added here. */
 static bool section_is_new(struct scan *s, const struct schema_section *section,
-                           const struct seen *earlier, const char *title, struct report_pos at)
+			   const struct seen *earlier, const char *title, struct report_pos at)
 {
 	if (!earlier)
 		return true;
 	if (title)
 		report_error(s->report, at,
-		             "%s \"%s\" is given twice, first in line %u; names must differ",
-		             section->name, title, earlier->at.line);
+			     "%s \"%s\" is given twice, first in line %u; names must differ",
+			     section->name, title, earlier->at.line);
 	else
 		report_error(s->report, at,
-		             "section \"%s\" is given twice, first in line %u; once is allowed",
-		             section->name, earlier->at.line);
+			     "section \"%s\" is given twice, first in line %u; once is allowed",
+			     section->name, earlier->at.line);
 	return false;
 }
 
@@ -228,15 +229,15 @@ static char *scan_title(struct scan *s, const struct schema_section *section)
 	if (!section->titled) {
 		if (at_value(s)) {
 			report_error(s->report, s->tok.at,
-			             "section \"%s\" has no name; expected is '{'", section->name);
+				     "section \"%s\" has no name; expected is '{'", section->name);
 			advance(s);
 		}
 		return NULL;
 	}
 	if (!at_value(s)) {
 		report_error(s->report, s->tok.at,
-		             "section \"%s\" lacks its name; expected is %s \"name\" {",
-		             section->name, section->name);
+			     "section \"%s\" lacks its name; expected is %s \"name\" {",
+			     section->name, section->name);
 		s->broken = true;
 		return NULL;
 	}
@@ -282,7 +283,7 @@ static void scan_section(struct scan *s, const struct schema_section *section, s
 }
 
 static void report_unknown(struct scan *s, const struct schema_section *section,
-                           const struct token *t)
+			   const struct token *t)
 {
 	char *name = lexer_text(t);
 	const char *near;
@@ -298,17 +299,17 @@ static void report_unknown(struct scan *s, const struct schema_section *section,
 	home = schema_home(name);
 	if (near)
 		report_error(s->report, t->at,
-		             "unknown option \"%.60s\" %s%s%s%s; did you mean \"%s\"?", name, kind,
-		             quote, section->name, quote, near);
+			     "unknown option \"%.60s\" %s%s%s%s; did you mean \"%s\"?", name, kind,
+			     quote, section->name, quote, near);
 	else if (home && *home->name)
 		report_error(s->report, t->at,
-		             "unknown option \"%.60s\" %s%s%s%s; it belongs into section \"%s\"",
-		             name, kind, quote, section->name, quote, home->name);
+			     "unknown option \"%.60s\" %s%s%s%s; it belongs into section \"%s\"",
+			     name, kind, quote, section->name, quote, home->name);
 	else
 		report_error(s->report, t->at,
-		             "unknown option \"%.60s\" %s%s%s%s; fwclusterd.conf(5) lists what is "
-		             "allowed",
-		             name, kind, quote, section->name, quote);
+			     "unknown option \"%.60s\" %s%s%s%s; fwclusterd.conf(5) lists what is "
+			     "allowed",
+			     name, kind, quote, section->name, quote);
 	free(name);
 }
 
@@ -344,7 +345,7 @@ static void scan_unknown(struct scan *s, const struct schema_section *section)
 
 /* One included file, in the place of the include(). */
 static void include_file(struct scan *s, const char *path, const struct schema_section *section,
-                         struct seen **seen, struct report_pos at)
+			 struct seen **seen, struct report_pos at)
 {
 	const char *why;
 	char *text;
@@ -352,8 +353,8 @@ static void include_file(struct scan *s, const char *path, const struct schema_s
 
 	if (s->depth >= MAX_DEPTH || s->n_files >= MAX_FILES) {
 		report_error(s->report, at,
-		             "include: \"%s\" is one too many; allowed are %d files, %d deep", path,
-		             MAX_FILES, MAX_DEPTH);
+			     "include: \"%s\" is one too many; allowed are %d files, %d deep", path,
+			     MAX_FILES, MAX_DEPTH);
 		return;
 	}
 	text = source_read(path, &why);
@@ -378,8 +379,8 @@ static void include_file(struct scan *s, const char *path, const struct schema_s
 }
 
 static void include_pattern(struct scan *s, const char *pattern,
-                            const struct schema_section *section, struct seen **seen,
-                            struct report_pos at)
+			    const struct schema_section *section, struct seen **seen,
+			    struct report_pos at)
 {
 	glob_t found;
 	int rc = glob(pattern, 0, NULL, &found);
@@ -459,14 +460,14 @@ static void scan_name(struct scan *s, const struct schema_section *section, stru
 /* The options and sections inside `section`. `open` is the name of the section when a brace must
  * close it, NULL when the end of the file does. */
 static void scan_body(struct scan *s, const struct schema_section *section, struct seen **seen,
-                      const struct token *open)
+		      const struct token *open)
 {
 	for (;;) {
 		if (s->tok.kind == TOKEN_END) {
 			if (open) {
 				report_error(s->report, open->at,
-				             "section \"%s\" is not closed; '}' is missing",
-				             section->name);
+					     "section \"%s\" is not closed; '}' is missing",
+					     section->name);
 				s->broken = true;
 			}
 			return;
@@ -475,7 +476,7 @@ static void scan_body(struct scan *s, const struct schema_section *section, stru
 			bool stray = !open;
 			if (stray) {
 				report_error(s->report, s->tok.at,
-				             "unexpected '}'; no section is open here");
+					     "unexpected '}'; no section is open here");
 				s->broken = true;
 			}
 			advance(s);
@@ -524,7 +525,7 @@ struct scan *scan_file(const char *path, struct report *report)
 	if (!text) {
 		uint32_t file = report_file(report, path);
 		report_error(report, (struct report_pos){.file = file, .line = 1},
-		             "cannot read the file: %s", why);
+			     "cannot read the file: %s", why);
 		return NULL;
 	}
 	s = scan_text(path, text, report);

@@ -7,21 +7,37 @@ _Static_assert(sizeof(enum port_backend) == 4, "words are stored as 32-bit numbe
 
 #define AT(type, field) offsetof(struct type, field), sizeof(((struct type *)0)->field)
 #define NUMBER(name, type, field, flags, lo, hi, def)                                              \
-	{name, SCHEMA_NUMBER, flags, AT(type, field), lo, hi, def, NULL, NULL}
+	{                                                                                          \
+		name, SCHEMA_NUMBER, flags, AT(type, field), lo, hi, def, NULL, NULL               \
+	}
 #define TIME(name, type, field, flags, lo, hi, def)                                                \
-	{name, SCHEMA_TIME, flags, AT(type, field), lo, hi, def, NULL, NULL}
+	{                                                                                          \
+		name, SCHEMA_TIME, flags, AT(type, field), lo, hi, def, NULL, NULL                 \
+	}
 #define BOOL(name, type, field, flags, def)                                                        \
-	{name, SCHEMA_BOOL, flags, AT(type, field), 0, 1, def, NULL, NULL}
+	{                                                                                          \
+		name, SCHEMA_BOOL, flags, AT(type, field), 0, 1, def, NULL, NULL                   \
+	}
 #define WORD(name, type, field, flags, first, words, def)                                          \
-	{name, SCHEMA_WORD, flags, AT(type, field), first, 0, def, NULL, words}
+	{                                                                                          \
+		name, SCHEMA_WORD, flags, AT(type, field), first, 0, def, NULL, words              \
+	}
 #define TEXT(kind, name, type, field, flags, def)                                                  \
-	{name, kind, flags, AT(type, field), 0, 0, 0, def, NULL}
+	{                                                                                          \
+		name, kind, flags, AT(type, field), 0, 0, 0, def, NULL                             \
+	}
 #define PORT(name, type, field, flags)                                                             \
-	{name, SCHEMA_PORT, flags, AT(type, field), 0, 0, PARAMS_NO_PORT, NULL, NULL}
+	{                                                                                          \
+		name, SCHEMA_PORT, flags, AT(type, field), 0, 0, PARAMS_NO_PORT, NULL, NULL        \
+	}
 #define LIST(name, text)                                                                           \
-	{name, SCHEMA_LIST, 0, 0, 0, 0, 0, 0, text, NULL}
+	{                                                                                          \
+		name, SCHEMA_LIST, 0, 0, 0, 0, 0, 0, text, NULL                                    \
+	}
 #define END                                                                                        \
-	{NULL, SCHEMA_LIST, 0, 0, 0, 0, 0, 0, NULL, NULL}
+	{                                                                                          \
+		NULL, SCHEMA_LIST, 0, 0, 0, 0, 0, 0, NULL, NULL                                    \
+	}
 
 static const char *const seccomp_words[] = {"off", "log", "enforce", NULL};
 static const char *const backend_words[] = {"packet", "pcap", "file", NULL};
@@ -46,7 +62,7 @@ static const struct schema_option root_options[] = {
 static const struct schema_option port_options[] = {
 	TEXT(SCHEMA_DEVICE, "device", port_params, device, SCHEMA_RESTART, ""),
 	WORD("backend", port_params, backend, SCHEMA_RESTART, BACKEND_PACKET, backend_words,
-             BACKEND_PACKET),
+	     BACKEND_PACKET),
 	TEXT(SCHEMA_NAME, "segment", port_params, segment, 0, ""),
 	NUMBER("vlan", port_params, vlan, SCHEMA_RESTART, 0, 4094, 0),
 	NUMBER("mtu", port_params, mtu, 0, 0, 65535, 0),
@@ -68,16 +84,16 @@ static const struct schema_option cluster_options[] = {
 	NUMBER("id", cluster_params, id, SCHEMA_RESTART, 1, 65535, 1),
 	TEXT(SCHEMA_DEVICE, "device", cluster_params, device, SCHEMA_RESTART, ""),
 	WORD("transport", cluster_params, transport, SCHEMA_RESTART, TRANSPORT_MULTICAST,
-             transport_words, TRANSPORT_MULTICAST),
+	     transport_words, TRANSPORT_MULTICAST),
 	TEXT(SCHEMA_ADDRESS, "group", cluster_params, group, SCHEMA_RESTART, "239.255.70.67"),
 	NUMBER("udp-port", cluster_params, udp_port, SCHEMA_RESTART, 1, 65535, 7067),
 	TEXT(SCHEMA_PATH, "key-file", cluster_params, key_file, 0, "/etc/fwclusterd/cluster.key"),
 	WORD("cipher", cluster_params, cipher, SCHEMA_RESTART, CIPHER_CHACHA20_POLY1305,
-             cipher_words, CIPHER_CHACHA20_POLY1305),
+	     cipher_words, CIPHER_CHACHA20_POLY1305),
 	WORD("query", cluster_params, query, 0, QUERY_CARRY, query_words, QUERY_CARRY),
 	WORD("forward", cluster_params, forward, 0, FORWARD_AUTO, forward_words, FORWARD_AUTO),
 	WORD("exception", cluster_params, exception, 0, EXCEPTION_DROP, exception_words,
-             EXCEPTION_DROP),
+	     EXCEPTION_DROP),
 	TIME("hello-interval", cluster_params, hello_ms, 0, 10, MINUTE, 200),
 	TIME("dead-after", cluster_params, dead_ms, 0, 30, 10 * MINUTE, 1000),
 	TIME("query-timeout", cluster_params, query_timeout_ms, 0, 1, 10000, 20),
@@ -87,7 +103,7 @@ static const struct schema_option cluster_options[] = {
 	TIME("negative-ttl", cluster_params, negative_ms, 0, 10, HOUR, 1000),
 	TIME("forward-ttl", cluster_params, forward_ms, 0, 1000, 24 * HOUR, 30000),
 	NUMBER("max-forwards", cluster_params, max_forwards, SCHEMA_RESTART, PARAMS_FLOWS_MIN,
-               PARAMS_FLOWS_MAX, 262144),
+	       PARAMS_FLOWS_MAX, 262144),
 	NUMBER("query-rate", cluster_params, query_rate, 0, 1, 10000000, 20000),
 	NUMBER("query-burst", cluster_params, query_burst, 0, 1, 10000000, 4000),
 	NUMBER("query-kbytes", cluster_params, query_kbytes, 0, 1, 4000000, 8000),
@@ -106,7 +122,7 @@ static const struct schema_option member_options[] = {
 
 static const struct schema_option firewall_options[] = {
 	NUMBER("max-flows", firewall_params, max_flows, SCHEMA_RESTART, PARAMS_FLOWS_MIN,
-               PARAMS_FLOWS_MAX, 262144),
+	       PARAMS_FLOWS_MAX, 262144),
 	NUMBER("max-half-open", firewall_params, max_half_open, 0, 0, PARAMS_FLOWS_MAX, 0),
 	NUMBER("max-per-source", firewall_params, max_per_source, 0, 0, PARAMS_FLOWS_MAX, 0),
 	NUMBER("max-fragments", firewall_params, max_fragments, SCHEMA_RESTART, 16, 1048576, 4096),
@@ -147,7 +163,7 @@ static const struct schema_option rule_options[] = {
 
 static const struct schema_option control_options[] = {
 	TEXT(SCHEMA_PATH, "socket", params, control_socket, SCHEMA_RESTART,
-             "/run/fwclusterd/control.sock"),
+	     "/run/fwclusterd/control.sock"),
 	TEXT(SCHEMA_NAME, "group", params, control_group, SCHEMA_RESTART, ""),
 	END,
 };
@@ -155,7 +171,7 @@ static const struct schema_option control_options[] = {
 static const struct schema_option log_options[] = {
 	WORD("level", params, log_level, 0, 0, level_words, 3),
 	WORD("target", params, log_target, SCHEMA_RESTART, LOG_TARGET_STDERR, target_words,
-             LOG_TARGET_STDERR),
+	     LOG_TARGET_STDERR),
 	END,
 };
 
@@ -170,11 +186,11 @@ const struct schema_section schema_control = {"control", false, control_options,
 const struct schema_section schema_log = {"log", false, log_options, NULL};
 
 static const struct schema_section *const firewall_sections[] = {&schema_timeouts, &schema_set,
-                                                                 &schema_rule, NULL};
+								 &schema_rule, NULL};
 const struct schema_section schema_firewall = {"firewall", false, firewall_options,
-                                               firewall_sections};
+					       firewall_sections};
 
 static const struct schema_section *const root_sections[] = {
-	&schema_port,     &schema_route,   &schema_cluster, &schema_member,
-	&schema_firewall, &schema_control, &schema_log,     NULL};
+	&schema_port,	  &schema_route,   &schema_cluster, &schema_member,
+	&schema_firewall, &schema_control, &schema_log,	    NULL};
 const struct schema_section schema_root = {"", false, root_options, root_sections};

@@ -16,17 +16,17 @@
 #include "base/params.h"
 
 enum schema_kind {
-	SCHEMA_NUMBER,  /* uint16_t or uint32_t, by size */
-	SCHEMA_BOOL,    /* bool */
-	SCHEMA_TIME,    /* uint32_t milliseconds; lo and hi in milliseconds */
-	SCHEMA_WORD,    /* enum; `lo` is the value of the first word */
-	SCHEMA_TEXT,    /* char[]; no limit but the size */
-	SCHEMA_NAME,    /* char[]; letters, digits, '.', '_', '-' */
-	SCHEMA_DEVICE,  /* char[]; name of an interface */
-	SCHEMA_PATH,    /* char[]; absolute path */
+	SCHEMA_NUMBER,	/* uint16_t or uint32_t, by size */
+	SCHEMA_BOOL,	/* bool */
+	SCHEMA_TIME,	/* uint32_t milliseconds; lo and hi in milliseconds */
+	SCHEMA_WORD,	/* enum; `lo` is the value of the first word */
+	SCHEMA_TEXT,	/* char[]; no limit but the size */
+	SCHEMA_NAME,	/* char[]; letters, digits, '.', '_', '-' */
+	SCHEMA_DEVICE,	/* char[]; name of an interface */
+	SCHEMA_PATH,	/* char[]; absolute path */
 	SCHEMA_ADDRESS, /* struct ipaddr */
-	SCHEMA_PORT,    /* uint16_t index of a port, given by its name */
-	SCHEMA_LIST,    /* list of values that the reader of the section takes */
+	SCHEMA_PORT,	/* uint16_t index of a port, given by its name */
+	SCHEMA_LIST,	/* list of values that the reader of the section takes */
 };
 
 #define SCHEMA_REQUIRED 1u /* no default */
@@ -36,17 +36,17 @@ struct schema_option {
 	const char *name;
 	enum schema_kind kind;
 	unsigned flags;
-	size_t offset, size;      /* in the section's struct */
+	size_t offset, size; /* in the section's struct */
 	uint32_t lo, hi, def;
-	const char *text;         /* default of text, names, paths and addresses; of a list what is
-	                             allowed */
+	const char *text;	  /* default of text, names, paths and addresses; of a list what is
+				     allowed */
 	const char *const *words; /* ends with NULL */
 };
 
 struct schema_section {
 	const char *name;
-	bool titled;                          /* may come many times, each with a title */
-	const struct schema_option *options;  /* ends with a NULL name */
+	bool titled;				      /* may come many times, each with a title */
+	const struct schema_option *options;	      /* ends with a NULL name */
 	const struct schema_section *const *sections; /* ends with NULL; or NULL */
 };
 
@@ -61,12 +61,11 @@ extern const struct schema_section schema_root, schema_port, schema_route, schem
 /* The libconfuse options of a section and all below; `keep` takes every value, `drop` frees one.
  * NULL when memory does not suffice. Free with schema_free. */
 cfg_opt_t *schema_options(const struct schema_section *s, cfg_callback_t keep,
-                          cfg_free_func_t drop);
+			  cfg_free_func_t drop);
 void schema_free(cfg_opt_t *options);
 
 const struct schema_option *schema_find_option(const struct schema_section *s, const char *name);
-const struct schema_section *schema_find_section(const struct schema_section *s,
-                                                 const char *name);
+const struct schema_section *schema_find_section(const struct schema_section *s, const char *name);
 
 /* The option or section of `s` whose name is nearest to a mistyped one, or NULL. */
 const char *schema_suggest(const struct schema_section *s, const char *name);

@@ -35,13 +35,13 @@ cfg_opt_t *schema_options(const struct schema_section *s, cfg_callback_t keep, c
 		const struct schema_option *from = &s->options[i];
 		bool list = from->kind == SCHEMA_LIST;
 		*o++ = (cfg_opt_t)CFG_PTR_CB(from->name, NULL,
-		                             CFGF_NODEFAULT | (list ? CFGF_LIST : 0), keep, drop);
+					     CFGF_NODEFAULT | (list ? CFGF_LIST : 0), keep, drop);
 	}
 	for (size_t i = 0; i < n_sections; i++) {
 		const struct schema_section *from = s->sections[i];
 		cfg_opt_t *below = schema_options(from, keep, drop);
 		*o = (cfg_opt_t)CFG_SEC(from->name, below,
-		                        CFGF_MULTI | (from->titled ? CFGF_TITLE : 0));
+					CFGF_MULTI | (from->titled ? CFGF_TITLE : 0));
 		if (!below) {
 			schema_free(out);
 			return NULL;
@@ -169,7 +169,7 @@ static void allowed_words(char *buf, const struct schema_option *o)
 	buf[0] = '\0';
 	for (size_t i = 0; o->words[i] && n < SCHEMA_ALLOWED; i++)
 		n += (size_t)snprintf(buf + n, SCHEMA_ALLOWED - n, "%s%s", i == 0 ? "" : ", ",
-		                      o->words[i]);
+				      o->words[i]);
 }
 
 const char *schema_allowed(char *buf, const struct schema_option *o)
@@ -184,7 +184,7 @@ const char *schema_allowed(char *buf, const struct schema_option *o)
 		print_time(lo, sizeof(lo), o->lo);
 		print_time(hi, sizeof(hi), o->hi);
 		snprintf(buf, SCHEMA_ALLOWED, "a time %s..%s, with its unit ms, s, m, h or d", lo,
-		         hi);
+			 hi);
 		break;
 	case SCHEMA_WORD:
 		allowed_words(buf, o);
@@ -194,15 +194,15 @@ const char *schema_allowed(char *buf, const struct schema_option *o)
 		break;
 	case SCHEMA_NAME:
 		snprintf(buf, SCHEMA_ALLOWED,
-		         "up to %zu letters, digits, '.', '_', '-', not beginning with '.' or '-'",
-		         o->size - 1);
+			 "up to %zu letters, digits, '.', '_', '-', not beginning with '.' or '-'",
+			 o->size - 1);
 		break;
 	case SCHEMA_DEVICE:
 		snprintf(buf, SCHEMA_ALLOWED, "the name of an interface, up to 15 characters");
 		break;
 	case SCHEMA_PATH:
 		snprintf(buf, SCHEMA_ALLOWED, "an absolute path of up to %zu characters",
-		         o->size - 1);
+			 o->size - 1);
 		break;
 	case SCHEMA_TEXT:
 		snprintf(buf, SCHEMA_ALLOWED, "up to %zu characters", o->size - 1);

@@ -124,8 +124,8 @@ int value_protocol(uint32_t *out, const char *text)
 	static const struct {
 		const char *name;
 		uint32_t number;
-	} names[] = {{"any", VALUE_ANY_PROTOCOL}, {"icmp", 1}, {"tcp", 6}, {"udp", 17},
-	             {"icmp6", 58}};
+	} names[] = {
+		{"any", VALUE_ANY_PROTOCOL}, {"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmp6", 58}};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(text, names[i].name) == 0) {
@@ -141,15 +141,26 @@ struct icmp_name {
 };
 
 static const struct icmp_name icmp_names[] = {
-	{"echo-reply", 0},         {"destination-unreachable", 3}, {"redirect", 5},
-	{"echo-request", 8},       {"router-advertisement", 9},    {"router-solicitation", 10},
-	{"time-exceeded", 11},     {"parameter-problem", 12},      {"timestamp-request", 13},
-	{"timestamp-reply", 14},   {NULL, 0},
+	{"echo-reply", 0},
+	{"destination-unreachable", 3},
+	{"redirect", 5},
+	{"echo-request", 8},
+	{"router-advertisement", 9},
+	{"router-solicitation", 10},
+	{"time-exceeded", 11},
+	{"parameter-problem", 12},
+	{"timestamp-request", 13},
+	{"timestamp-reply", 14},
+	{NULL, 0},
 };
 
 static const struct icmp_name icmp6_names[] = {
-	{"destination-unreachable", 1}, {"packet-too-big", 2}, {"time-exceeded", 3},
-	{"parameter-problem", 4},       {"echo-request", 128}, {"echo-reply", 129},
+	{"destination-unreachable", 1},
+	{"packet-too-big", 2},
+	{"time-exceeded", 3},
+	{"parameter-problem", 4},
+	{"echo-request", 128},
+	{"echo-reply", 129},
 	{NULL, 0},
 };
 

@@ -323,7 +323,7 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 
 	fprintf(out, "node      %s", text_safe(a, text_field(r, "node", "-")));
 	fprintf(out, " (id %" PRIu64 "), version %s, up %s\n", text_number(r, "id"),
-		text_safe(a, text_field(r, "version", "-")),
+		text_safe(a, text_field(r, "version", "unknown")),
 		text_duration(b, text_real(r, "uptime_s")));
 	fprintf(out, "health    %s%s%s\n", text_tint(state_tint(health), colour),
 		text_safe(a, health), text_plain(colour));

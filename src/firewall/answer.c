@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "firewall/firewall.h"
+#include "packet/peek.h"
 
 #define RELEASE_DELAY_NS 20000000ULL /* releases of this time share a message */
 
@@ -190,6 +191,18 @@ static bool answer_may_deliver(const struct state *s, const struct wire_query *q
 	       (s->entry.key.proto == IPPROTO_NUM_TCP || (s->flags & STATE_REPLIED));
 }
 
+/* A connection that is over answers only for what belongs to it: its endpoints may be in use again,
+ * and then another member is home. */
+static bool answer_still_explains(const struct state *s, const struct wire_query *q)
+{
+	struct tcp_seg seg;
+
+	if (q->flags & (WIRE_QUERY_ERROR | WIRE_QUERY_FRAGMENT))
+		return true;
+	return !(q->flags & WIRE_QUERY_OWN) && peek_tcp(q->packet, q->packet_len, &seg) &&
+	       home_over_explains(s, q->flags & WIRE_QUERY_DIR ? 1 : 0, &seg);
+}
+
 void answer_query(struct firewall *f, struct channel_message *msg)
 {
 	struct lookup l = {.from = NOTE_NO_MEMBER};
@@ -209,7 +222,7 @@ void answer_query(struct firewall *f, struct channel_message *msg)
 	if ((q.flags & WIRE_QUERY_FRAGMENT) && !answer_fragment_flow(f, &q, &l))
 		return;
 	s = home_find(f, &l);
-	if (!s)
+	if (!s || (state_is_over(s) && !answer_still_explains(s, &q)))
 		return;
 	if ((q.flags & WIRE_QUERY_OWN) && !answer_we_win(f, s, &q, msg->member)) {
 		answer_give_way(f, s, &q, msg->member);

@@ -115,7 +115,7 @@ static struct edge *make_edges(const struct axis_span *spans, size_t n_spans, si
 
 /* What a sweep over the edges carries. */
 struct sweep {
-	uint64_t *bits;  /* rules that match at the present key */
+	uint64_t *bits;	 /* rules that match at the present key */
 	uint32_t *depth; /* spans of each rule that are open */
 };
 
@@ -143,7 +143,7 @@ static int append(struct axis *a, struct rows *rows, axis_key key, const uint64_
 }
 
 static int run(struct axis *a, struct rows *rows, struct sweep *s, const struct edge *edges,
-               size_t n)
+	       size_t n)
 {
 	size_t i = 0;
 	axis_key key = 0;
@@ -160,16 +160,16 @@ static int run(struct axis *a, struct rows *rows, struct sweep *s, const struct 
 }
 
 int axis_build(struct axis *a, struct rows *rows, const uint64_t *any,
-               const struct axis_span *spans, size_t n_spans)
+	       const struct axis_span *spans, size_t n_spans)
 {
 	size_t n_edges = 0, size = rows->words * sizeof(*any);
 	struct edge *edges = make_edges(spans, n_spans, &n_edges);
 	struct sweep s = {.bits = malloc(size),
-	                  .depth = calloc((size_t)rows->words * 64, sizeof(*s.depth))};
+			  .depth = calloc((size_t)rows->words * 64, sizeof(*s.depth))};
 	int rc = -ENOMEM;
 
 	*a = (struct axis){.start = calloc(n_edges + 1, sizeof(*a->start)),
-	                   .row = calloc(n_edges + 1, sizeof(*a->row))};
+			   .row = calloc(n_edges + 1, sizeof(*a->row))};
 	if (edges && s.bits && s.depth && a->start && a->row) {
 		memcpy(s.bits, any, size);
 		rc = run(a, rows, &s, edges, n_edges);

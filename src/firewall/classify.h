@@ -51,7 +51,7 @@ struct axis {
 /* `any` has the bits of the rules that match every value.
  * 0, or -ENOMEM. */
 int axis_build(struct axis *a, struct rows *rows, const uint64_t *any,
-               const struct axis_span *spans, size_t n_spans);
+	       const struct axis_span *spans, size_t n_spans);
 void axis_fini(struct axis *a);
 
 /* The row of a value: the last interval that does not begin behind it. Without branches, since

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ANEW_MS 500
 #define EARLY_FRAGMENTS 1024
 #define EARLY_WAIT_NS 30000000ULL /* a first fragment that is only late comes within this */
 
@@ -299,6 +300,17 @@ static void firewall_unknown(struct firewall *f, struct pkt *pkt, struct lookup 
 	ask_packet(f, pkt, l, NULL);
 }
 
+/* The answer to a SYN on an entry that is older than a handshake: the endpoints have been taken into
+ * use again, perhaps with another home. */
+static bool firewall_begins_anew(const struct firewall *f, const struct forward *fw,
+                                 const struct pkt *pkt)
+{
+	uint32_t age = (uint32_t)(f->node->now_ns / 1000000) - fw->created_ms;
+
+	return pkt->tuple.proto == IPPROTO_NUM_TCP && pkt->l4 && !pkt->icmp_error &&
+	       (pkt->tcp.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) && age > ANEW_MS;
+}
+
 void firewall_route(struct firewall *f, struct pkt *pkt, struct lookup *l)
 {
 	struct state *s = home_find(f, l);
@@ -309,6 +321,10 @@ void firewall_route(struct firewall *f, struct pkt *pkt, struct lookup *l)
 		return;
 	}
 	fw = l->from == NOTE_NO_MEMBER && !l->delivering ? relay_find(f, l) : NULL;
+	if (fw && firewall_begins_anew(f, fw, pkt)) {
+		relay_remove(f, fw, "the endpoints begin anew");
+		fw = NULL;
+	}
 	if (fw) {
 		node_count(f->node, COUNTER_FORWARD_HIT);
 		fw->packets++;

@@ -393,11 +393,28 @@ static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struc
 		return;
 	}
 	if (d != DROP_NONE) {
+		/* The tuple may be in use again, with another home: let the asker look for it. */
+		if (state_is_over(s) && l->from != NOTE_NO_MEMBER)
+			answer_not_home(f, l->from, &l->key);
 		node_drop(f->node, pkt, d);
 		return;
 	}
 	home_set_half_open(f, s, tcp_track_half_open(&s->tcp));
+	if (state_is_over(s) && f->channel && s->askers) {
+		answer_release(f, s);
+		s->askers = 0;
+	}
 	home_deliver(f, s, pkt, l);
+}
+
+/* Whether a connection that is over still explains this segment (a last acknowledgement sent
+ * again, say). If not, the tuple has been taken into use again elsewhere. */
+bool home_over_explains(const struct state *s, unsigned dir, const struct tcp_seg *seg)
+{
+	struct tcp_track copy = s->tcp;
+	bool reopened = false;
+
+	return tcp_track_segment(&copy, state_side(s, dir), seg, &reopened) == DROP_NONE && !reopened;
 }
 
 /* UDP, ICMP echo and the other protocols: answered or not is all there is to know. */

@@ -23,9 +23,9 @@ struct policy_rule {
 struct policy {
 	uint32_t n_rules;
 	struct policy_rule *rules; /* the default is the one behind the last */
-	uint16_t *by_name;         /* rules in the order of their names */
+	uint16_t *by_name;	   /* rules in the order of their names */
 	struct rows rows;
-	uint32_t all;              /* row with every rule */
+	uint32_t all; /* row with every rule */
 	uint32_t in[N_PORTS], out[N_PORTS];
 	uint32_t protocol[N_PROTOCOLS];
 	struct axis src, dst, sport, dport, icmp;
@@ -127,7 +127,7 @@ static int build_icmp(struct builder *b)
 			const struct range *t = &b->params->ranges[s->first + j];
 			bool any = t->hi == PARAMS_ANY_CODE;
 			add_span(b, icmp_key(t->lo, any ? 0 : t->hi),
-			         icmp_key(t->lo, any ? 255 : t->hi), i);
+				 icmp_key(t->lo, any ? 255 : t->hi), i);
 		}
 	}
 	return axis_build(&b->p->icmp, &b->p->rows, b->bits, b->spans, b->n_spans);
@@ -144,7 +144,7 @@ static bool in_ranges(const struct firewall_params *f, const struct slice *s, un
 /* Whether a rule can match a packet of that protocol: one with ports wants TCP or UDP, one with
  * ICMP types wants ICMP. */
 static bool takes_protocol(const struct firewall_params *f, const struct rule_params *r,
-                           unsigned number)
+			   unsigned number)
 {
 	bool has_ports = number == IPPROTO_NUM_TCP || number == IPPROTO_NUM_UDP;
 	bool has_types = number == IPPROTO_NUM_ICMP || number == IPPROTO_NUM_ICMP6;
@@ -321,7 +321,7 @@ enum field { IN, OUT, PROTOCOL, SRC, DST, SPORT, DPORT, N_FIELDS };
 #define ICMP_TYPE SPORT /* ICMP has types where others have ports */
 
 static void find_rows(const struct policy *p, const struct policy_packet *pkt,
-                      const uint64_t *rows[N_FIELDS])
+		      const uint64_t *rows[N_FIELDS])
 {
 	const struct pkt_tuple *t = pkt->tuple;
 	bool v6 = t->proto == IPPROTO_NUM_ICMP6;
@@ -337,8 +337,8 @@ static void find_rows(const struct policy *p, const struct policy_packet *pkt,
 		rows[SPORT] = rows_at(&p->rows, axis_find(&p->sport, t->sport));
 		rows[DPORT] = rows_at(&p->rows, axis_find(&p->dport, t->dport));
 	} else if (t->proto == IPPROTO_NUM_ICMP || v6) {
-		rows[ICMP_TYPE] = rows_at(
-			&p->rows, axis_find(&p->icmp, icmp_key(type, pkt->icmp_code)));
+		rows[ICMP_TYPE] =
+			rows_at(&p->rows, axis_find(&p->icmp, icmp_key(type, pkt->icmp_code)));
 	}
 }
 
@@ -374,11 +374,10 @@ struct policy_verdict policy_judge(const struct policy *p, const struct policy_p
 
 bool policy_possible(const struct policy *p, const struct policy_packet *pkt)
 {
-	const uint64_t *sure[N_FIELDS];  /* rules that match whatever is not known */
+	const uint64_t *sure[N_FIELDS];	 /* rules that match whatever is not known */
 	const uint64_t *maybe[N_FIELDS]; /* rules that may match */
 	const uint64_t *all = rows_at(&p->rows, p->all);
-	bool icmp = pkt->tuple->proto == IPPROTO_NUM_ICMP ||
-	            pkt->tuple->proto == IPPROTO_NUM_ICMP6;
+	bool icmp = pkt->tuple->proto == IPPROTO_NUM_ICMP || pkt->tuple->proto == IPPROTO_NUM_ICMP6;
 
 	find_rows(p, pkt, sure);
 	memcpy(maybe, sure, sizeof(maybe));

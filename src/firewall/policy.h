@@ -30,7 +30,7 @@ struct policy_verdict {
 struct policy_packet {
 	const struct pkt_tuple *tuple;
 	uint16_t in_port, out_port; /* PARAMS_NO_PORT = not known: matches only rules that name none
-	                               ... unless `possible` is asked */
+				       ... unless `possible` is asked */
 	uint8_t icmp_type, icmp_code;
 };
 

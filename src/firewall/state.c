@@ -1,11 +1,20 @@
 #include "firewall/state.h"
 
+#define RANK_OVER 0
 #define RANK_STARTED 1
 #define RANK_ANSWERED 2
 #define RANK_COMPLETE 3
 
+bool state_is_over(const struct state *s)
+{
+	return s->entry.key.proto == IPPROTO_NUM_TCP &&
+	       (s->tcp.state == TCP_STATE_TIME_WAIT || s->tcp.state == TCP_STATE_CLOSED);
+}
+
 uint8_t state_rank(const struct state *s)
 {
+	if (state_is_over(s))
+		return RANK_OVER;
 	if (s->entry.key.proto == IPPROTO_NUM_TCP) {
 		if (s->tcp.state == TCP_STATE_SYN_SENT)
 			return RANK_STARTED;

@@ -70,6 +70,8 @@ static inline uint64_t state_bytes(const struct state *s, unsigned side)
 	return (uint64_t)s->bytes_hi[side] << 32 | s->bytes_lo[side];
 }
 
+/* A TCP connection that has ended and is only remembered (TIME_WAIT, closed). */
+bool state_is_over(const struct state *s);
 /* How far a flow has come: what decides between two homes before age does. */
 uint8_t state_rank(const struct state *s);
 /* Milliseconds after the last packet at which the flow ends. */

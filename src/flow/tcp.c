@@ -5,7 +5,7 @@
  * Packet Filtering in IP Filter", 2001). `end` is the segment's last sequence number + 1.
  *
  *   1  end <= S.max_end + 1       nothing beyond what R has allowed, but one byte (window probe)
- *   2  end >= S.end - window(R)   nothing older than a retransmission can be
+ *   2  end >= S.una - window(R)   nothing older than what R can have left unacknowledged
  *   3  ack <= R.end               nothing acknowledged that R never sent
  *   4  ack >= R.end - 2 window(S) and no older acknowledgement than RFC 5961 section 5 allows
  *
@@ -67,7 +67,7 @@ static uint32_t seg_window(const struct tcp_track *t, unsigned from, const struc
 	return (uint32_t)seg->win << scale_shift(t, from);
 }
 
-/* How far behind `end` something sent under this side's window can lie. */
+/* How far behind something sent under this side's window can lie. */
 static uint32_t window_reach(const struct tcp_track *t, unsigned side)
 {
 	uint32_t raw = side == ORIGINATOR && t->flags & SYN_INSIDE ? UINT16_MAX : t->max_win[side];
@@ -100,7 +100,7 @@ static bool in_window(const struct tcp_track *t, unsigned from, const struct tcp
 	if (ack_reach > WINDOW_MOST)
 		ack_reach = WINDOW_MOST;
 	return !seq_after(end, s->max_end + 1) &&
-	       !seq_after(s->end - window_reach(t, !from), end) &&
+	       !seq_after(s->una - window_reach(t, !from), end) &&
 	       !seq_after(seg->ack, ack_limit(t, from)) && !seq_after(r->end - ack_reach, seg->ack);
 }
 
@@ -218,9 +218,10 @@ static bool first_heard(struct tcp_track *t, unsigned from, const struct tcp_seg
 	struct tcp_peer *s = &t->peer[from], *r = &t->peer[!from];
 	uint32_t off = seg->ack - r->end + WINDOW_MOST;
 
-	if (!picked_up(t) || t->state == TCP_STATE_SYN_RECEIVED || t->flags & SYN_ACKED(from) ||
-	    off > 2 * WINDOW_MOST || seq_after(seg_end(seg), s->max_end + 1) ||
-	    seq_after(s->end - window_reach(t, !from), seg_end(seg)))
+	if (!picked_up(t) || t->state == TCP_STATE_SYN_RECEIVED ||
+	    t->flags & (SYN_ACKED(from) | FIN_SENT(!from)) || off > 2 * WINDOW_MOST ||
+	    seq_after(seg_end(seg), s->max_end + 1) ||
+	    seq_after(s->una - window_reach(t, !from), seg_end(seg)))
 		return false;
 	t->flags |= (uint8_t)SYN_ACKED(from);
 	r->end = seq_max(r->end, seg->ack);
@@ -395,8 +396,7 @@ static enum drop judge_syn_ack(struct tcp_track *t, unsigned from, const struct 
 		return DROP_NONE;
 	if (!in_window(t, from, seg))
 		return DROP_TCP_WINDOW;
-	if (t->state == TCP_STATE_SYN_RECEIVED)
-		advance(t, from, seg);
+	advance(t, from, seg);
 	return DROP_NONE;
 }
 

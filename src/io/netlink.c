@@ -5,10 +5,6 @@
  * socket at a time, so what has to be dumped is noted in `stale` and taken up one by one; what
  * changes meanwhile is noted again.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* reallocarray */
-#endif
-
 #include "io/netlink.h"
 
 #include <errno.h>
@@ -40,7 +36,8 @@ enum dump { DUMP_LINKS, DUMP_ADDRS, DUMP_ROUTES4, DUMP_ROUTES6, DUMP_NONE };
 
 struct list {
 	void *items;
-	size_t count, room;
+	size_t count;
+	size_t room; /* bytes, since `fresh` holds items of one kind, then of another */
 };
 
 struct link_entry {
@@ -66,9 +63,9 @@ struct netlink {
 /* Room for one more item at the end, zeroed; NULL without memory or beyond the limit. */
 static void *list_add(struct list *l, size_t item_size)
 {
-	if (l->count == l->room) {
-		size_t room = l->room ? l->room * 2 : 64;
-		void *items = room <= LIST_MAX ? reallocarray(l->items, room, item_size) : NULL;
+	if (l->room - l->count * item_size < item_size) {
+		size_t room = l->room ? l->room * 2 : 64 * item_size;
+		void *items = l->count < LIST_MAX ? realloc(l->items, room) : NULL;
 		if (!items)
 			return NULL;
 		l->items = items;
@@ -384,13 +381,22 @@ static void tell(struct netlink *n)
 	n->addrs_changed = n->routes_changed = false;
 }
 
+static bool more_waits(const struct netlink *n)
+{
+	struct pollfd pfd = {.fd = mnl_socket_get_fd(n->socket), .events = POLLIN};
+	return poll(&pfd, 1, 0) > 0;
+}
+
 int netlink_read(struct netlink *n)
 {
 	int rc = 1;
 	n->error = 0;
 	for (unsigned i = 0; i < READS_PER_CALL && rc > 0; i++)
 		rc = receive(n);
-	/* Only with the socket read empty: then many changes cost one dump. */
+	/* Only with the socket read empty: then many changes cost one dump. When more waits, the
+	 * owner calls again; when nothing does, nobody would. */
+	if (rc > 0 && !more_waits(n))
+		rc = 0;
 	if (rc == 0 && n->error == 0)
 		rc = next_dump(n);
 	tell(n);

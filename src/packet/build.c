@@ -242,6 +242,14 @@ size_t build_tcp_reset(struct build *b, const struct build_eth *eth, const struc
 	return finish(b, eth, &ip, add_reset(b, pkt), out, size);
 }
 
+/* Also an ICMPv6 error that is not known here: RFC 4443 section 2.1 keeps types below 128 for them.
+ */
+static bool is_error(const struct pkt *pkt)
+{
+	return pkt->icmp_error ||
+	       (pkt->tuple.proto == IPPROTO_NUM_ICMP6 && pkt->icmp_type < ICMP6_ECHO);
+}
+
 /* The four bytes between the checksum and the quoted packet. */
 static uint32_t icmp_rest(const struct pkt *pkt, const struct build_icmp *icmp)
 {
@@ -283,7 +291,7 @@ size_t build_icmp_error(struct build *b, const struct build_eth *eth, const stru
 		.len = (uint16_t)(ICMP_HEADER + quote),
 	};
 
-	if (!may_answer(pkt) || pkt->icmp_error || ipaddr_is_v4(&icmp->from) != v4)
+	if (!may_answer(pkt) || is_error(pkt) || ipaddr_is_v4(&icmp->from) != v4)
 		return 0;
 	return finish(b, eth, &ip, add_icmp(b, pkt, icmp, quote), out, size);
 }

@@ -67,13 +67,39 @@ static bool control_checksum_wrong(const struct pkt *pkt)
 {
 	uint8_t proto = pkt->tuple.proto;
 
-	if (pkt->fragment)
+	if (pkt->fragment || pkt->kind == PKT_ND) /* nd_parse looks itself */
 		return false;
 	if (proto == IPPROTO_NUM_TCP && !(pkt->tcp.flags & (TCP_SYN | TCP_FIN | TCP_RST)))
 		return false;
 	if (proto != IPPROTO_NUM_TCP && proto != IPPROTO_NUM_ICMP && proto != IPPROTO_NUM_ICMP6)
 		return false;
 	return !csum_l4_ok(pkt);
+}
+
+static unsigned checksum_offset(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_NUM_TCP:
+		return 16;
+	case IPPROTO_NUM_UDP:
+		return 6;
+	default:
+		return 2;
+	}
+}
+
+/* A checksum left to the device is that of the transport header, or of something inside its data
+ * (a tunnel); else completing it would write over what has been checked here. */
+static bool partial_checksum_wrong(const struct pkt *pkt)
+{
+	const struct vnet *v = &pkt->frame->vnet;
+
+	if (!(v->flags & VNET_F_NEEDS_CSUM))
+		return false;
+	if ((uint32_t)v->csum_start + v->csum_offset + 2 > pkt->frame->len)
+		return true;
+	return v->csum_start < pkt->payload &&
+	       (v->csum_start != pkt->l4 || v->csum_offset != checksum_offset(pkt->tuple.proto));
 }
 
 /* From the IP header on: the cursor stands on it, pkt->version is set. */
@@ -91,12 +117,12 @@ static enum drop decode_ip(struct pkt *pkt, struct rcur *c)
 		reason = decode_l4(pkt, c);
 		if (reason != DROP_NONE)
 			return reason;
-		if (pkt->kind == PKT_ND)
-			return DROP_NONE;
 		if (control_checksum_wrong(pkt))
 			return DROP_L4_CHECKSUM;
 	}
-	return check_addresses(pkt);
+	if (partial_checksum_wrong(pkt))
+		return DROP_L4_CHECKSUM;
+	return pkt->kind == PKT_ND ? DROP_NONE : check_addresses(pkt);
 }
 
 /* All but `inner`, which is only valid when icmp_error is set. In two pieces, because compilers

@@ -44,7 +44,7 @@ struct tcp_seg {
 	uint32_t ack;
 	uint32_t len; /* payload bytes, of a super-frame all of them */
 	uint16_t win; /* as in the header, unscaled */
-	uint8_t flags;
+	uint8_t flags;  /* TCP_FIN..TCP_URG; the ECN bits are left out */
 	uint8_t wscale; /* of a SYN: 0..14, or 0xff when the option is absent */
 };
 
@@ -87,7 +87,8 @@ struct pkt {
 /* DROP_NONE and `pkt` filled, or the reason to drop. DROP_LINK_CONTROL for frames no firewall
  * forwards (LLDP, STP, IPv6 multicast control other than ND). The destination MAC is not judged
  * here. With DROP_NONE and kind PKT_IP all address checks of FC-14 that need no configuration have
- * passed (martians, link-local, multicast destinations, LAND). */
+ * passed (martians, link-local, multicast destinations, LAND), and a partial checksum is that of the
+ * transport header or lies in its data. */
 enum drop pkt_decode(struct pkt *pkt, struct frame *frame);
 
 /* Decode a bare IP packet (a carried or tunnelled one) of `len` bytes at `data`+`l3`; eth fields

@@ -102,7 +102,7 @@ START_TEST(defaults)
 	const struct firewall_params *f = &p->firewall;
 
 	ck_assert_str_eq(p->file, "t.conf");
-	ck_assert_str_eq(p->user, "fwclusterd");
+	ck_assert_str_eq(p->user, "");
 	ck_assert_int_eq(p->seccomp, SECCOMP_LOG);
 	ck_assert(p->check_host);
 	ck_assert_uint_eq(p->n_ports, 2);
@@ -159,7 +159,7 @@ END_TEST
 
 /* Every option with a value of its own, in every way of writing. */
 static const char everything[] =
-	"node = fw2 user = '' seccomp = enforce check-host = no // all on one line\n"
+	"node = fw2 user = 'me' seccomp = enforce check-host = no // all on one line\n"
 	"port \"inside\" { device = eth0 backend = pcap segment = \"s1\" vlan = 12 mtu = 1400\n"
 	"  addresses = {\"10.1.0.254/24\"} addresses += {\"fd00:1::fe/64\"}\n"
 	"  rx-buffer = 65536 promiscuous = yes }\n"
@@ -196,7 +196,7 @@ START_TEST(every_option)
 	const struct rule_params *r = f->rules;
 	char text[ADDR_TEXT];
 
-	ck_assert_str_eq(p->user, "");
+	ck_assert_str_eq(p->user, "me");
 	ck_assert(!p->check_host);
 	ck_assert_int_eq(p->seccomp, SECCOMP_ENFORCE);
 	ck_assert_int_eq(p->ports[0].backend, BACKEND_PCAP);
@@ -289,7 +289,7 @@ START_TEST(all_errors_in_one_run)
 	}
 	ck_assert_uint_ge(expected, 15);
 	ck_assert_msg(o.n_errors == expected, "%u errors for %u:\n%s", o.n_errors, expected,
-	              o.errors);
+		      o.errors);
 	ck_assert_uint_eq(count_lines(o.errors), expected);
 	done(&o);
 	free(text);
@@ -322,25 +322,29 @@ static const struct {
 	{MINIMAL "user += \"x\"\n", "t.conf:5: option \"user\" is no list"},
 	{MINIMAL "nodes { a = {1, 2} b { c } }\n", "t.conf:5: unknown option \"nodes\" at the top"},
 	{MINIMAL "completely-else = 1\n", "t.conf:5: unknown option \"completely-else\" at the top "
-	                                  "of the file; fwclusterd.conf(5) lists"},
+					  "of the file; fwclusterd.conf(5) lists"},
 	{MINIMAL "udp-prot = 1\n", "t.conf:5: unknown option \"udp-prot\" at the top of the file; "
-	                           "fwclusterd.conf(5)"},
+				   "fwclusterd.conf(5)"},
 	{MINIMAL "udp-port = 1\n", "it belongs into section \"cluster\""},
 	{MINIMAL "@ = \"1\"\n", "t.conf:5: unknown option \"@\""},
 	{MINIMAL "port \"x\" { device = \"e\" addresses = {\"10.0.0.1/8\" \"10.0.0.2/8\"} }\n",
-         "t.conf:5: unexpected \"10.0.0.2/8\"; expected is ',' or '}'"},
+	 "t.conf:5: unexpected \"10.0.0.2/8\"; expected is ',' or '}'"},
 	{MINIMAL "port \"x\" { device = \"e\" addresses = {\n=\n} }\n", "t.conf:6: unexpected ="},
-	{MINIMAL "firewall { }\n", "t.conf:5: section \"firewall\" is given twice, first in line 4"},
-	{MINIMAL "include(\"/nowhere/x.conf\")\n", "t.conf:5: include: \"/nowhere/x.conf\" does not"},
+	{MINIMAL "firewall { }\n",
+	 "t.conf:5: section \"firewall\" is given twice, first in line 4"},
+	{MINIMAL "include(\"/nowhere/x.conf\")\n",
+	 "t.conf:5: include: \"/nowhere/x.conf\" does not"},
 	{MINIMAL "include(\"/\")\n", "t.conf:5: include: cannot read \"/\": it is no regular file"},
 	/* values */
 	{"node = \"f w\"\n" PORTS "firewall { }\n", "t.conf:1: node: \"f w\" is not valid"},
 	{MINIMAL "user = \"a23456789012345678901234567890123\"\n", "t.conf:5: user: \"a2345"},
 	{MINIMAL "check-host = maybe\n", "t.conf:5: check-host: \"maybe\" is not valid; allowed is "
-	                                 "true, false"},
+					 "true, false"},
 	{MINIMAL "port \"x\" { }\n", "t.conf:5: port \"x\": option \"device\" is missing"},
-	{MINIMAL "port \"x\" { device = \"0123456789abcdef\" }\n", "device: \"0123456789abcdef\" is"},
-	{MINIMAL "port \"x y\" { device = \"e\" }\n", "t.conf:5: port \"x y\": not valid as a name"},
+	{MINIMAL "port \"x\" { device = \"0123456789abcdef\" }\n",
+	 "device: \"0123456789abcdef\" is"},
+	{MINIMAL "port \"x y\" { device = \"e\" }\n",
+	 "t.conf:5: port \"x y\": not valid as a name"},
 	{MINIMAL "port \"x\" { device = e vlan = 0x10 }\n", "vlan: \"0x10\" is not valid"},
 	{MINIMAL "port \"x\" { device = e vlan = -1 }\n", "vlan: \"-1\" is not valid"},
 	{MINIMAL "port \"x\" { device = e vlan = 99999999999999999999 }\n", "is out of range"},
@@ -348,45 +352,52 @@ static const struct {
 	{MINIMAL "port \"x\" { device = e file-in = \"a\" }\n", "file-in: goes with backend"},
 	{MINIMAL "port \"x\" { backend = file }\n", "backend \"file\" has no file"},
 	{MINIMAL "port \"x\" { device = e addresses = {\"224.0.0.1/8\"} }\n", "is no address of a"},
-	{MINIMAL "port \"x\" { device = e segment = inside }\n", "is the segment of port \"inside\""},
+	{MINIMAL "port \"x\" { device = e segment = inside }\n",
+	 "is the segment of port \"inside\""},
 	{MINIMAL "port \"x\" { device = e addresses = {10.0.0.1/8} }\n"
-	         "port \"y\" { device = f addresses = {10.0.0.1/24} }\n",
-         "t.conf:6: port \"y\": addresses: an address of port \"x\" in line 5 comes again"},
-	{MINIMAL "route \"all\" { port = inside }\n", "t.conf:5: route \"all\": not valid as a dest"},
+		 "port \"y\" { device = f addresses = {10.0.0.1/24} }\n",
+	 "t.conf:6: port \"y\": addresses: an address of port \"x\" in line 5 comes again"},
+	{MINIMAL "route \"all\" { port = inside }\n",
+	 "t.conf:5: route \"all\": not valid as a dest"},
 	{MINIMAL "route \"0.0.0.0/0\" { }\n", "route \"0.0.0.0/0\": option \"port\" is missing"},
 	{MINIMAL "route \"10.0.0.0/8\" { port = inside }\nroute \"10.0.0.1/8\" { port = inside }\n",
-         "t.conf:6: route \"10.0.0.1/8\": same destination as in line 5"},
-	{MINIMAL "route \"10.0.0.0/8\" { port = inside via = 0.0.0.0 }\n", "via: \"0.0.0.0\" is not"},
-	{MINIMAL "route \"10.0.0.0/8\" { port = inside via = 239.1.1.1 }\n", "via: no address of a"},
+	 "t.conf:6: route \"10.0.0.1/8\": same destination as in line 5"},
+	{MINIMAL "route \"10.0.0.0/8\" { port = inside via = 0.0.0.0 }\n",
+	 "via: \"0.0.0.0\" is not"},
+	{MINIMAL "route \"10.0.0.0/8\" { port = inside via = 239.1.1.1 }\n",
+	 "via: no address of a"},
 	{"node = \"fw1\"\nfirewall { }\n", "t.conf:2: no port"},
 	{"node = \"fw1\"\n" PORTS, "t.conf:3: section \"firewall\" is missing"},
 	{MINIMAL "member \"fw1\" { id = 1 }\n", "t.conf:5: member \"fw1\": there is no cluster"},
 	{MINIMAL "cluster { device = e }\n", "t.conf:1: node: no member \"fw1\""},
-	{MINIMAL "cluster { }\nmember \"fw1\" { id = 1 }\n", "t.conf:5: cluster: option \"device\""},
+	{MINIMAL "cluster { }\nmember \"fw1\" { id = 1 }\n",
+	 "t.conf:5: cluster: option \"device\""},
 	{MINIMAL "cluster { transport = unicast }\nmember \"fw1\" { id = 1 }\n",
-         "t.conf:6: member \"fw1\": option \"address\" is missing"},
+	 "t.conf:6: member \"fw1\": option \"address\" is missing"},
 	{MINIMAL "cluster { transport = unicast }\nmember \"fw1\" { id = 1 address = 10.9.0.1 }\n"
-	         "member \"fw2\" { id = 2 address = \"fd00::2\" }\n",
-         "t.conf:7: member \"fw2\": address: of another address family than the first"},
+		 "member \"fw2\" { id = 2 address = \"fd00::2\" }\n",
+	 "t.conf:7: member \"fw2\": address: of another address family than the first"},
 	{MINIMAL "cluster { transport = unicast }\nmember \"fw1\" { id = 1 address = 10.9.0.1 }\n"
-	         "member \"fw2\" { id = 2 address = 10.9.0.1 udp-port = 7067 }\n",
-         "t.conf:7: member \"fw2\": address: address and udp-port of member \"fw1\" in line 6"},
+		 "member \"fw2\" { id = 2 address = 10.9.0.1 udp-port = 7067 }\n",
+	 "t.conf:7: member \"fw2\": address: address and udp-port of member \"fw1\" in line 6"},
 	{MINIMAL "cluster { device = e }\nmember \"fw1\" { id = 1 address = \"fd00::2\" }\n",
-         "t.conf:6: member \"fw1\": address: of another address family than the cluster's group"},
+	 "t.conf:6: member \"fw1\": address: of another address family than the cluster's group"},
 	{MINIMAL "cluster { device = e }\nmember \"fw1\" { id = 1 address = 239.0.0.1 }\n",
-         "address: no address of a host"},
-	{MINIMAL "cluster { device = e mtu = 100 }\nmember \"fw1\" { id = 1 }\n", "mtu: 100 is too"},
+	 "address: no address of a host"},
+	{MINIMAL "cluster { device = e mtu = 100 }\nmember \"fw1\" { id = 1 }\n",
+	 "mtu: 100 is too"},
 	{MINIMAL "cluster { device = e forward-ttl = 2 }\nmember \"fw1\" { id = 1 }\n",
-         "forward-ttl: \"2\" lacks its unit (\"2ms\" or \"2s\"?)"},
+	 "forward-ttl: \"2\" lacks its unit (\"2ms\" or \"2s\"?)"},
 	{MINIMAL "cluster { device = e forward-ttl = 2w }\nmember \"fw1\" { id = 1 }\n",
-         "forward-ttl: \"2w\" is not valid"},
+	 "forward-ttl: \"2w\" is not valid"},
 	{MINIMAL "cluster { device = e forward-ttl = 8d }\nmember \"fw1\" { id = 1 }\n",
-         "forward-ttl: \"8d\" is out of range"},
-	{MINIMAL "control { socket = \"/0123456789012345678901234567890123456789012345678901234567890"
-	         "12345678901234567890123456789012345678901234567890\" }\n",
-         "t.conf:5: control: socket: the path is too long for a socket"},
+	 "forward-ttl: \"8d\" is out of range"},
+	{MINIMAL
+	 "control { socket = \"/0123456789012345678901234567890123456789012345678901234567890"
+	 "12345678901234567890123456789012345678901234567890\" }\n",
+	 "t.conf:5: control: socket: the path is too long for a socket"},
 	{MINIMAL "log { level = all }\n", "t.conf:5: log: level: \"all\" is not valid; allowed is "
-	                                  "error, warning, notice, info, debug"},
+					  "error, warning, notice, info, debug"},
 };
 
 START_TEST(one_error)
@@ -395,7 +406,7 @@ START_TEST(one_error)
 
 	ck_assert_ptr_null(o.params);
 	ck_assert_msg(strstr(o.errors, bad[_i].error) != NULL, "\"%s\" gave:\n%s", bad[_i].text,
-	              o.errors);
+		      o.errors);
 	ck_assert_msg(o.n_errors == 1, "\"%s\" gave:\n%s", bad[_i].text, o.errors);
 	done(&o);
 
@@ -411,28 +422,38 @@ static const struct {
 	const char *rule, *error;
 } bad_rules[] = {
 	{"rule \"r\" { }", "option \"action\" is missing"},
-	{"rule \"r\" { action = pass in = dmz }", "in: no port \"dmz\"; the ports are inside, outs"},
-	{"rule \"r\" { action = pass from = {10.0.0.0/33} }", "from: \"10.0.0.0/33\" is no address"},
+	{"rule \"r\" { action = pass in = dmz }",
+	 "in: no port \"dmz\"; the ports are inside, outs"},
+	{"rule \"r\" { action = pass from = {10.0.0.0/33} }",
+	 "from: \"10.0.0.0/33\" is no address"},
 	{"rule \"r\" { action = pass to = {example.org} }", "to: \"example.org\" is no address"},
 	{"rule \"r\" { action = pass to = {} }", "to: the list is empty"},
 	{"rule \"r\" { action = pass protocol = {256} }", "protocol: \"256\" is not valid"},
 	{"rule \"r\" { action = pass protocol = {tcp, any} }", "\"any\" stands with others"},
 	{"rule \"r\" { action = pass ports = {80} }", "ports: needs a protocol with ports"},
-	{"rule \"r\" { action = pass protocol = {tcp, icmp} ports = {80} }", "ports: needs a proto"},
-	{"rule \"r\" { action = pass protocol = tcp source-ports = {65536} }", "source-ports: \"65"},
-	{"rule \"r\" { action = pass protocol = tcp ports = {-80} }", "ports: \"-80\" is not valid"},
-	{"rule \"r\" { action = pass protocol = tcp ports = {80-} }", "ports: \"80-\" is not valid"},
-	{"rule \"r\" { action = pass protocol = tcp ports = {http} }", "ports: \"http\" is not val"},
+	{"rule \"r\" { action = pass protocol = {tcp, icmp} ports = {80} }",
+	 "ports: needs a proto"},
+	{"rule \"r\" { action = pass protocol = tcp source-ports = {65536} }",
+	 "source-ports: \"65"},
+	{"rule \"r\" { action = pass protocol = tcp ports = {-80} }",
+	 "ports: \"-80\" is not valid"},
+	{"rule \"r\" { action = pass protocol = tcp ports = {80-} }",
+	 "ports: \"80-\" is not valid"},
+	{"rule \"r\" { action = pass protocol = tcp ports = {http} }",
+	 "ports: \"http\" is not val"},
 	{"rule \"r\" { action = pass icmp-types = {8} }", "icmp-types: needs an ICMP protocol"},
-	{"rule \"r\" { action = pass protocol = icmp icmp-types = {256} }", "icmp-types: \"256\" is"},
-	{"rule \"r\" { action = pass protocol = icmp icmp-types = {\"8/256\"} }", "icmp-types: \"8/"},
+	{"rule \"r\" { action = pass protocol = icmp icmp-types = {256} }",
+	 "icmp-types: \"256\" is"},
+	{"rule \"r\" { action = pass protocol = icmp icmp-types = {\"8/256\"} }",
+	 "icmp-types: \"8/"},
 	{"rule \"r\" { action = pass protocol = icmp icmp-types = {packet-too-big} }",
-         "\"packet-too-big\" is no type of the rule's protocol"},
+	 "\"packet-too-big\" is no type of the rule's protocol"},
 	{"rule \"r\" { action = pass protocol = icmp to = {\"fd00::1\"} }", "icmp goes with IPv4"},
 	{"rule \"r\" { action = pass protocol = icmp6 from = {10.0.0.0/8} }", "icmp6 with IPv6"},
 	{"rule \"r\" { action = pass from = {10.0.0.0/8} to = {\"::/0\"} }", "can never match"},
 	{"rule \"default\" { action = pass }", "the name means what no rule matches"},
-	{"rule \"r\" { action = pass }\n\nrule \"r\" { action = drop }", "given twice, first in line"},
+	{"rule \"r\" { action = pass }\n\nrule \"r\" { action = drop }",
+	 "given twice, first in line"},
 	{"set \"s\" { }", "the set is empty"},
 	{"set \"s\" { addresses = {\"@t\"} }", "set \"s\": addresses: \"@t\" is no address"},
 	{"max-half-open = 300000", "max-half-open: 300000 is more than max-flows"},
@@ -444,17 +465,17 @@ START_TEST(one_bad_rule)
 {
 	char *text;
 
-	ck_assert_int_gt(asprintf(&text, "node = \"fw1\"\n" PORTS "firewall {\n%s\n}\n",
-	                          bad_rules[_i].rule),
-	                 0);
+	ck_assert_int_gt(
+		asprintf(&text, "node = \"fw1\"\n" PORTS "firewall {\n%s\n}\n", bad_rules[_i].rule),
+		0);
 	struct outcome o = parse(text);
 	ck_assert_ptr_null(o.params);
 	ck_assert_msg(strstr(o.errors, bad_rules[_i].error) != NULL && o.n_errors == 1,
-	              "\"%s\" gave:\n%s", bad_rules[_i].rule, o.errors);
-	ck_assert_int_eq(strncmp(o.errors, strstr(bad_rules[_i].rule, "\n\n") ? "t.conf:7: "
-	                                                                     : "t.conf:5: ",
-	                         10),
-	                 0);
+		      "\"%s\" gave:\n%s", bad_rules[_i].rule, o.errors);
+	ck_assert_int_eq(
+		strncmp(o.errors,
+			strstr(bad_rules[_i].rule, "\n\n") ? "t.conf:7: " : "t.conf:5: ", 10),
+		0);
 	done(&o);
 	free(text);
 }
@@ -538,7 +559,8 @@ static void make_dir(void)
 
 static void remove_dir(void)
 {
-	static const char *const files[] = {"main.conf", "d/a.conf", "d/b.conf", "d/c.inc", "d", ""};
+	static const char *const files[] = {"main.conf", "d/a.conf", "d/b.conf",
+					    "d/c.inc",	 "d",	     ""};
 	char path[128];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -554,7 +576,7 @@ START_TEST(includes)
 
 	snprintf(path, sizeof(path), "%s/main.conf", dir);
 	write_file("main.conf", MINIMAL "include(\"d/*.conf\")\ninclude('none/*')\nlog {\n"
-	                                "include(\"d/c.inc\") }\nuser = root\n");
+					"include(\"d/c.inc\") }\nuser = root\n");
 	write_file("d/a.conf", "port \"a\" {\n\tdevice = \"ea\" }\n");
 	write_file("d/b.conf", "port \"b\" {\n\tdevice = \"eb\" vlan = 2\n}\ninclude(\"c.inc\")\n");
 	write_file("d/c.inc", "# nothing for two\n");
@@ -567,18 +589,19 @@ START_TEST(includes)
 
 	/* errors name the file they are in, and lines behind an include() are right */
 	write_file("main.conf", MINIMAL "include(\"d/*.conf\")\nlog {\ninclude(\"d/c.inc\")\n}\n"
-	                                "user = \"-\"\n");
+					"user = \"-\"\n");
 	write_file("d/b.conf", "port \"b\" {\n\tdevice = \"ea\"\n\tvlan = x\n}\n");
 	write_file("d/c.inc", "\nlevel = loud\n");
 	o = load(path);
-	snprintf(want, sizeof(want),
-	         "%s/main.conf:9: user: \"-\" is not valid; allowed is up to 31 letters, digits, "
-	         "'.', '_', '-', not beginning with '.' or '-'\n"
-	         "%s/d/b.conf:2: port \"b\": device: \"ea\" is the device of port \"a\" in line 1; "
-	         "ports on one device need different \"vlan\"\n"
-	         "%s/d/b.conf:3: port \"b\": vlan: \"x\" is not valid; allowed is a number 0..4094\n"
-	         "%s/d/c.inc:2: log: level: \"loud\"",
-	         dir, dir, dir, dir);
+	snprintf(
+		want, sizeof(want),
+		"%s/main.conf:9: user: \"-\" is not valid; allowed is up to 31 letters, digits, "
+		"'.', '_', '-', not beginning with '.' or '-'\n"
+		"%s/d/b.conf:2: port \"b\": device: \"ea\" is the device of port \"a\" in line 1; "
+		"ports on one device need different \"vlan\"\n"
+		"%s/d/b.conf:3: port \"b\": vlan: \"x\" is not valid; allowed is a number 0..4094\n"
+		"%s/d/c.inc:2: log: level: \"loud\"",
+		dir, dir, dir, dir);
 	ck_assert_int_eq(strncmp(o.errors, want, strlen(want)), 0);
 	ck_assert_uint_eq(o.n_errors, 4);
 	done(&o);
@@ -600,13 +623,14 @@ START_TEST(include_limits)
 	write_file("main.conf", MINIMAL "log {\ninclude(\"d/c.inc\")\n}\n");
 	write_file("d/c.inc", "level = info }\nlog {\n");
 	o = load(path);
-	snprintf(want, sizeof(want), "%s/d/c.inc:1: unexpected '}'; no section is open here\n", dir);
+	snprintf(want, sizeof(want), "%s/d/c.inc:1: unexpected '}'; no section is open here\n",
+		 dir);
 	ck_assert_ptr_nonnull(strstr(o.errors, want));
 	done(&o);
 
 	o = load("/nowhere/fwclusterd.conf");
 	ck_assert_str_eq(o.errors, "/nowhere/fwclusterd.conf:1: cannot read the file: "
-	                           "No such file or directory\n");
+				   "No such file or directory\n");
 	done(&o);
 	o = load(dir);
 	ck_assert_ptr_nonnull(strstr(o.errors, "it is no regular file"));
@@ -649,9 +673,9 @@ START_TEST(node_is_the_host)
 END_TEST
 
 static const char *const examples[] = {
-	"etc/fwclusterd.conf",          "etc/examples/single.conf", "etc/examples/two-members.conf",
-	"etc/examples/three-members.conf", "etc/examples/places.conf",
-	"etc/examples/pcap-replay.conf",
+	"etc/fwclusterd.conf",		 "etc/examples/single.conf",
+	"etc/examples/two-members.conf", "etc/examples/three-members.conf",
+	"etc/examples/places.conf",	 "etc/examples/pcap-replay.conf",
 };
 
 START_TEST(example)
@@ -688,7 +712,7 @@ static const struct {
 	{"vlan = 12", "vlan = 13", "\"vlan\" has changed"},
 	{"mtu = 1400", "mtu = 1300", NULL},
 	{"segment = \"s1\"", "segment = \"s2\"", NULL},
-	{"user = ''", "user = 'x'", "node: \"user\" has changed"},
+	{"user = 'me'", "user = 'x'", "node: \"user\" has changed"},
 	{"check-host = no", "check-host = on", NULL},
 	{"id = 65535", "id = 3", "cluster: \"id\" has changed"},
 	{"max-forwards = 1024", "max-forwards = 1025", "\"max-forwards\" has changed"},
@@ -713,8 +737,8 @@ START_TEST(restart_only)
 
 	ck_assert_ptr_nonnull(at);
 	ck_assert_int_gt(asprintf(&text, "%.*s%s%s", (int)(at - everything), everything,
-	                          changes[_i].to, at + strlen(changes[_i].from)),
-	                 0);
+				  changes[_i].to, at + strlen(changes[_i].from)),
+			 0);
 	for (char *p = text; strstr(changes[_i].to, "cup") && (p = strstr(p, "= cap"));)
 		p[3] = 'u';
 	struct outcome old = parse(everything), new = parse(text);
@@ -736,7 +760,7 @@ END_TEST
 START_TEST(restart_for_shape)
 {
 	struct outcome a = parse(MINIMAL), b = parse(MINIMAL CLUSTER),
-	               c = parse(MINIMAL "port \"x\" { device = e }\n");
+		       c = parse(MINIMAL "port \"x\" { device = e }\n");
 	FILE *f = fopen("/dev/null", "w");
 
 	ck_assert_uint_eq(conf_restart_only(a.params, a.params, f), 0);

@@ -418,14 +418,20 @@ START_TEST(slow_monitor_is_told_what_it_lost)
 	char *filler = padded(50000, false);
 	json_t *event =
 		json_pack("{s:i, s:s, s:s}", "schema", 1, "event", "drop", "detail", filler);
+	json_t *late = json_pack("{s:i, s:s}", "schema", 1, "event", "late");
 	unsigned pushed = 0, got = 0;
 	json_int_t lost = 0;
 	char *text = calloc(1, CONTROL_OUT + (1u << 20));
-	size_t len = 0;
+	size_t len;
 
 	for (; pushed < 400; pushed++)
 		control_push(cl, event);
 	ck_assert(control_client_wants_write(cl));
+	/* Room again, but the gap keeps its place: nothing newer may come before its report. */
+	len = strlen(strcpy(text, hear(fd)));
+	ck_assert_int_eq(control_write(cl), 0);
+	control_push(cl, late);
+	pushed++;
 	for (int rc = 0; rc == 0;) {
 		const char *part = hear(fd);
 		memcpy(text + len, part, strlen(part));
@@ -439,6 +445,7 @@ START_TEST(slow_monitor_is_told_what_it_lost)
 		json_t *e = json_loads(line, 0, NULL);
 		ck_assert_ptr_nonnull(e);  /* never a part of one */
 		ck_assert_int_eq(lost, 0); /* the report comes after what was kept */
+		ck_assert_str_ne(json_string_value(json_object_get(e, "event")), "late");
 		lost = json_integer_value(json_object_get(e, "lost"));
 		got += !lost;
 		json_decref(e);
@@ -449,6 +456,7 @@ START_TEST(slow_monitor_is_told_what_it_lost)
 	ck_assert_int_eq(control_write(cl), 0);
 	ck_assert_ptr_nonnull(strstr(hear(fd), "\"drop\""));
 	json_decref(event);
+	json_decref(late);
 	free(filler);
 	free(text);
 	close(fd);

@@ -420,16 +420,40 @@ START_TEST(transport_checksums)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct vnet partial = {.flags = VNET_F_NEEDS_CSUM};
+
 		struct vnet valid = {.flags = VNET_F_DATA_VALID};
 		struct vnet gso = {.gso_type = VNET_GSO_TCPV4, .gso_size = 1000};
 		struct pkt p;
 
 		rows[i].make();
+		partial.csum_start = (uint16_t)s.l4;
+		partial.csum_offset = (uint16_t)sample_sum_at(s.proto);
 		sample_data(&s)[s.l4 + sample_sum_at(s.proto)] ^= 1;
 		ck_assert_int_eq(decode(&p), rows[i].reason);
 		ck_assert_int_eq(decode_bytes(sample_data(&s), s.len, &p, partial), DROP_NONE);
 		ck_assert_int_eq(decode_bytes(sample_data(&s), s.len, &p, valid), DROP_NONE);
 		ck_assert_int_eq(decode_bytes(sample_data(&s), s.len, &p, gso), DROP_NONE);
+	}
+}
+END_TEST
+
+/* A checksum to be completed is not written over headers, nor behind the packet. */
+START_TEST(partial_checksum_place)
+{
+	make_udp4_options(); /* 41 bytes at 42 */
+	sample_fill(&s, 9);  /* padding */
+	for (unsigned start = 0; start < 100; start++) {
+		for (unsigned offset = 0; offset < 60; offset++) {
+			struct vnet v = {.flags = VNET_F_NEEDS_CSUM,
+					 .csum_start = (uint16_t)start,
+					 .csum_offset = (uint16_t)offset};
+			struct pkt p;
+			bool own = start == 42 && offset == 6;
+			bool ok = own || (start >= 50 && start + offset + 2 <= 83);
+
+			ck_assert_int_eq(decode_bytes(sample_data(&s), s.len, &p, v),
+					 ok ? DROP_NONE : DROP_L4_CHECKSUM);
+		}
 	}
 }
 END_TEST
@@ -529,6 +553,7 @@ int main(void)
 	tcase_add_test(t, tcp_header);
 	tcase_add_test(t, udp_length);
 	tcase_add_test(t, transport_checksums);
+	tcase_add_test(t, partial_checksum_place);
 	tcase_add_test(t, icmp_error_for_somebody_else);
 	tcase_add_test(t, icmp_errors_malformed);
 	tcase_add_test(t, neighbour_discovery);

@@ -24,9 +24,9 @@ static struct set *set_new(void)
 
 	ck_assert_ptr_nonnull(s);
 	s->params = (struct firewall_params){.default_action = RULE_DROP,
-	                                     .rules = s->rules,
-	                                     .prefixes = s->prefixes,
-	                                     .ranges = s->ranges};
+					     .rules = s->rules,
+					     .prefixes = s->prefixes,
+					     .ranges = s->ranges};
 	return s;
 }
 
@@ -61,7 +61,7 @@ static void add_range(struct set *s, struct slice *slice, unsigned lo, unsigned 
 }
 
 static struct pkt_tuple tuple(unsigned proto, const char *src, unsigned sport, const char *dst,
-                              unsigned dport)
+			      unsigned dport)
 {
 	struct pkt_tuple t = {
 		.proto = (uint8_t)proto, .sport = (uint16_t)sport, .dport = (uint16_t)dport};
@@ -74,7 +74,8 @@ static struct pkt_tuple tuple(unsigned proto, const char *src, unsigned sport, c
 /* The rule that judges a packet. */
 static unsigned judge(const struct policy *p, struct pkt_tuple t, unsigned in, unsigned out)
 {
-	struct policy_packet pkt = {.tuple = &t, .in_port = (uint16_t)in, .out_port = (uint16_t)out};
+	struct policy_packet pkt = {
+		.tuple = &t, .in_port = (uint16_t)in, .out_port = (uint16_t)out};
 
 	return policy_judge(p, &pkt).rule;
 }
@@ -89,7 +90,8 @@ static unsigned judge_icmp(const struct policy *p, struct pkt_tuple t, unsigned 
 
 static bool possible(const struct policy *p, struct pkt_tuple t, unsigned in, unsigned out)
 {
-	struct policy_packet pkt = {.tuple = &t, .in_port = (uint16_t)in, .out_port = (uint16_t)out};
+	struct policy_packet pkt = {
+		.tuple = &t, .in_port = (uint16_t)in, .out_port = (uint16_t)out};
 
 	return policy_possible(p, &pkt);
 }
@@ -172,9 +174,9 @@ START_TEST(families)
 	ck_assert_uint_eq(judge(p, tuple(6, "::", 5, "::1", 80), 0, 1), 0);
 	ck_assert_uint_eq(judge(p, tuple(6, "::fffe:ffff:ffff", 5, "::1", 80), 0, 1), 0);
 	ck_assert_uint_eq(judge(p, tuple(6, "::1:0:0:0", 5, "::1", 80), 0, 1), 0);
-	ck_assert_uint_eq(judge(p, tuple(6, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 5, "::1", 80),
-	                        0, 1),
-	                  0);
+	ck_assert_uint_eq(
+		judge(p, tuple(6, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 5, "::1", 80), 0, 1),
+		0);
 	policy_free(p);
 	free(s);
 }
@@ -315,11 +317,11 @@ static bool in_types(const struct set *s, const struct slice *slice, const struc
 	return slice->n == 0;
 }
 
-#define YES 2u   /* matches whatever is not known */
+#define YES 2u	 /* matches whatever is not known */
 #define MAYBE 1u /* matches for some value of it */
 
 static unsigned naive_match(const struct set *s, const struct rule_params *r,
-                            const struct policy_packet *k, bool types_known)
+			    const struct policy_packet *k, bool types_known)
 {
 	const struct pkt_tuple *t = k->tuple;
 	bool ports = t->proto == 6 || t->proto == 17, types = t->proto == 1 || t->proto == 58;
@@ -377,15 +379,16 @@ static unsigned pick(struct rng *rng, unsigned n)
 }
 
 static const char *const networks[] = {
-	"0.0.0.0/0",     "10.0.0.0/8", "10.1.0.0/16",  "10.1.0.0/24", "10.1.0.7",    "10.1.0.8/29",
-	"10.1.255.0/24", "192.0.2.1",  "192.0.2.0/25", "::/0",        "2001:db8::/32",
-	"fd00:1::/64",   "fd00:1::7",  "::/1",         "8000::/1",    "fd00::/8",    "128.0.0.0/1",
+	"0.0.0.0/0",	 "10.0.0.0/8",	  "10.1.0.0/16", "10.1.0.0/24",	 "10.1.0.7",
+	"10.1.0.8/29",	 "10.1.255.0/24", "192.0.2.1",	 "192.0.2.0/25", "::/0",
+	"2001:db8::/32", "fd00:1::/64",	  "fd00:1::7",	 "::/1",	 "8000::/1",
+	"fd00::/8",	 "128.0.0.0/1",
 };
 static const char *const hosts[] = {
-	"10.1.0.7",  "10.1.0.8",    "10.1.0.15",   "10.1.0.16", "10.1.255.255", "10.2.0.0",
-	"11.0.0.0",  "9.255.255.255", "192.0.2.1", "192.0.2.127", "192.0.2.128", "255.255.255.255",
-	"0.0.0.0",   "fd00:1::7",   "fd00:1::8",   "fd00:1:0:1::", "2001:db8::1", "2001:db9::",
-	"::",        "::1:0:0:0",   "ffff::",      "7fff::",    "128.0.0.0",
+	"10.1.0.7", "10.1.0.8",	     "10.1.0.15", "10.1.0.16",	  "10.1.255.255", "10.2.0.0",
+	"11.0.0.0", "9.255.255.255", "192.0.2.1", "192.0.2.127",  "192.0.2.128",  "255.255.255.255",
+	"0.0.0.0",  "fd00:1::7",     "fd00:1::8", "fd00:1:0:1::", "2001:db8::1",  "2001:db9::",
+	"::",	    "::1:0:0:0",     "ffff::",	  "7fff::",	  "128.0.0.0",
 };
 static const unsigned protocols[] = {1, 6, 17, 58, 47};
 static const unsigned values[] = {0, 1, 3, 8, 80, 128, 255, 443, 1023, 1024, 65534, 65535};
@@ -404,7 +407,7 @@ static void random_types(struct set *s, struct slice *slice, struct rng *rng)
 {
 	for (unsigned n = pick(rng, 3); n > 0; n--)
 		add_range(s, slice, (PICK(rng, values) & 0xff) + (pick(rng, 2) ? PARAMS_ICMP6 : 0),
-		          pick(rng, 2) ? PARAMS_ANY_CODE : pick(rng, 3));
+			  pick(rng, 2) ? PARAMS_ANY_CODE : pick(rng, 3));
 }
 
 static void random_rule(struct set *s, struct rng *rng)
@@ -437,12 +440,12 @@ static void random_rule(struct set *s, struct rng *rng)
 static void compare_once(const struct set *s, const struct policy *p, struct rng *rng)
 {
 	struct pkt_tuple t = tuple(PICK(rng, protocols), PICK(rng, hosts), PICK(rng, values),
-	                           PICK(rng, hosts), PICK(rng, values));
+				   PICK(rng, hosts), PICK(rng, values));
 	struct policy_packet k = {.tuple = &t,
-	                          .in_port = (uint16_t)(pick(rng, 4) ? pick(rng, 3) : NONE),
-	                          .out_port = (uint16_t)(pick(rng, 4) ? pick(rng, 3) : NONE),
-	                          .icmp_type = (uint8_t)PICK(rng, values),
-	                          .icmp_code = (uint8_t)pick(rng, 3)};
+				  .in_port = (uint16_t)(pick(rng, 4) ? pick(rng, 3) : NONE),
+				  .out_port = (uint16_t)(pick(rng, 4) ? pick(rng, 3) : NONE),
+				  .icmp_type = (uint8_t)PICK(rng, values),
+				  .icmp_code = (uint8_t)pick(rng, 3)};
 	struct policy_verdict v = policy_judge(p, &k);
 	unsigned rule = naive_judge(s, &k);
 
@@ -464,7 +467,7 @@ START_TEST(as_a_naive_evaluator)
 			random_rule(s, &rng);
 		struct policy *p = policy_new(&s->params);
 		ck_assert_ptr_nonnull(p);
-		for (unsigned n = 0; n < 3000; n++)
+		for (unsigned n = 0; n < 1000; n++)
 			compare_once(s, p, &rng);
 		policy_free(p);
 		free(s);
@@ -492,8 +495,8 @@ START_TEST(axis)
 	static const struct {
 		axis_key key;
 		uint64_t bits;
-	} want[] = {{0, 1},  {4, 1},  {5, 3},        {9, 3},   {10, 3}, {11, 2}, {20, 2},
-	            {21, 2}, {30, 2}, {31, 0}, {1000, 0}};
+	} want[] = {{0, 1},  {4, 1},  {5, 3},  {9, 3},	{10, 3},  {11, 2},
+		    {20, 2}, {21, 2}, {30, 2}, {31, 0}, {1000, 0}};
 	struct rows rows;
 	struct axis a;
 	uint64_t any = 8;

@@ -50,12 +50,14 @@ static bool play_step(struct tcp_track *t, const struct setup *u, const struct s
 	bool reopened = true;
 	enum drop d = tcp_track_segment(t, s->from, &seg, &reopened);
 
-	ck_assert_msg(d == s->verdict, "step %u: %s instead of %s", i, drop_name(d),
-		      drop_name(s->verdict));
-	ck_assert_msg(t->state == s->state, "step %u: state %s instead of %s", i,
-		      tcp_state_name(t->state), tcp_state_name(s->state));
-	if (d != DROP_NONE)
-		ck_assert_msg(memcmp(t, &before, sizeof(before)) == 0, "step %u changed it", i);
+	/* not ck_assert, which writes to a file even when all is well */
+	if (d != s->verdict)
+		ck_abort_msg("step %u: %s instead of %s", i, drop_name(d), drop_name(s->verdict));
+	if (t->state != s->state)
+		ck_abort_msg("step %u: state %s instead of %s", i, tcp_state_name(t->state),
+			     tcp_state_name(s->state));
+	if (d != DROP_NONE && memcmp(t, &before, sizeof(before)) != 0)
+		ck_abort_msg("step %u changed it", i);
 	return reopened;
 }
 
@@ -293,7 +295,8 @@ START_TEST(old_data_within_a_window)
 		{O, A, 120001, 1, 1000, 65535, PASS, OPEN},
 		{O, A, 119001, 1, 61000, 65535, PASS, OPEN},
 		{O, A, 115001, 1, 1000, 65535, PASS, OPEN},
-		{O, A, 90001, 1, 1000, 65535, BAD_WINDOW, OPEN},
+		{O, A, 54001, 1, 1000, 65535, PASS, OPEN},
+		{O, A, 53001, 1, 1000, 65535, BAD_WINDOW, OPEN},
 		{O, A, 1, 1, 1000, 65535, BAD_WINDOW, OPEN});
 	play(start);
 }
@@ -326,7 +329,7 @@ START_TEST(super_frames_and_wrap)
 	play_step(&t, &u, &steps[1], 1);
 	play_step(&t, &u, &steps[2], 2);
 	play_step(&t, &u, &steps[3], 3);
-	for (unsigned i = 4; i < 200000; i += 3, at += 65000) {
+	for (unsigned i = 4; i < 30000; i += 3, at += 65000) {
 		struct step data = {O, A, at, 1, 65000, 8000, PASS, OPEN};
 		struct step ack = {R, A, 1, at + 65000, 0, 8000, PASS, OPEN};
 		struct step far = {O, A, at + 5000000, 1, 65000, 8000, BAD_WINDOW, OPEN};
