@@ -89,6 +89,7 @@ void loop_arm(struct daemon *d);
 void loop_attach_port(struct daemon *d, struct daemon_port *p);
 void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why);
 void loop_attach_cluster(struct daemon *d);
+void loop_cluster_mtu(struct daemon *d);
 
 /* host.c */
 int host_open(struct daemon *d);
@@ -106,5 +107,6 @@ void notes_summary(struct daemon *d);
 /* requests.c */
 int requests_open(struct daemon *d);
 void requests_close(struct daemon *d);
+void requests_watch(struct daemon_client *c);
 
 #endif

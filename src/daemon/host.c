@@ -76,6 +76,9 @@ static void host_port_link(struct daemon *d, struct daemon_port *p, const struct
 	}
 	if (port_attached(p->port) && p->ifindex != link->ifindex)
 		loop_detach_port(d, p, "was replaced");
+	if (port_attached(p->port) && link->mtu != p->link.mtu &&
+	    d->params->ports[p->index].backend == BACKEND_PCAP)
+		loop_detach_port(d, p, "has another MTU"); /* libpcap sized its buffers by it */
 	if (!port_attached(p->port)) {
 		loop_attach_port(d, p);
 		return;
@@ -100,8 +103,10 @@ static void host_link(void *arg, const struct netlink_link *link, bool gone)
 			host_port_link(d, &d->ports[i], link, gone);
 	if (d->udp && strcmp(d->params->cluster.device, link->name) == 0) {
 		d->udp_attached = d->udp_attached && !gone && link->up;
-		if (!gone && link->up)
+		if (!gone && link->up) {
 			loop_attach_cluster(d);
+			loop_cluster_mtu(d);
+		}
 	}
 }
 

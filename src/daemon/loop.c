@@ -129,6 +129,8 @@ static void loop_replay(evutil_socket_t fd, short what, void *arg)
 	while ((n = port_rx(p->port, frames, 1)) > 0) {
 		uint64_t now = port_file_time_ns(p->port);
 		frames[0].port = p->index;
+		for (uint16_t i = 0; i < d->params->n_ports; i++)
+			port_file_set_time_ns(d->ports[i].port, now);
 		engine_frames(d->engine, frames, 1, now, d->actions);
 		loop_carry_out(d);
 		port_release(p->port);
@@ -256,12 +258,29 @@ static void loop_udp_readable(evutil_socket_t fd, short what, void *arg)
 	loop_arm(d);
 }
 
+/* What fits one datagram follows the device of the cluster link, unless configured. */
+void loop_cluster_mtu(struct daemon *d)
+{
+	const struct netlink_link *l =
+		netlink_link_by_name(d->netlink, d->params->cluster.device);
+
+	if (d->params->cluster.mtu)
+		engine_set_cluster_mtu(d->engine, d->params->cluster.mtu);
+	else if (l)
+		engine_set_cluster_mtu(d->engine, l->mtu);
+}
+
 void loop_attach_cluster(struct daemon *d)
 {
 	char err[256];
 
 	if (!d->udp || d->udp_attached)
 		return;
+	for (unsigned i = 0; i < 2; i++) { /* attaching may change the descriptors */
+		if (d->udp_events[i])
+			event_free(d->udp_events[i]);
+		d->udp_events[i] = NULL;
+	}
 	if (udp_attach(d->udp, err, sizeof(err)) < 0) {
 		if (!d->udp_said)
 			log_warning("cluster: device \"%s\": %s, waiting for it",
@@ -271,10 +290,8 @@ void loop_attach_cluster(struct daemon *d)
 	}
 	d->udp_attached = true;
 	d->udp_said = false;
+	loop_cluster_mtu(d);
 	for (unsigned i = 0; i < 2; i++) {
-		if (d->udp_events[i])
-			event_free(d->udp_events[i]);
-		d->udp_events[i] = NULL;
 		if (udp_fd(d->udp, i) < 0)
 			continue;
 		d->udp_events[i] = event_new(d->base, udp_fd(d->udp, i), EV_READ | EV_PERSIST,

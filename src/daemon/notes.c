@@ -136,7 +136,7 @@ void notes_carry_out(struct daemon *d)
 			if (!event)
 				event = view_event(d->engine, n, wall_time(time, sizeof(time)));
 			control_push(c->client, event);
-			event_add(c->write, NULL);
+			requests_watch(c);
 		}
 		json_decref(event);
 	}

@@ -1,6 +1,8 @@
 /*
  * requests.c - the control socket: clients on the loop, and what they may ask.
  */
+#include <pcap/pcap.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,8 +55,9 @@ static json_t *show_ports(const struct daemon *d)
 
 static json_t *show_version(void)
 {
-	return json_pack("[{s:s, s:{s:s, s:s}}]", "version", PACKAGE_VERSION, "libraries", "libevent",
-	                 event_get_version(), "jansson", JANSSON_VERSION);
+	return json_pack("[{s:s, s:{s:s, s:s, s:s, s:s}}]", "version", PACKAGE_VERSION, "libraries",
+	                 "libevent", event_get_version(), "jansson", JANSSON_VERSION, "libsodium",
+	                 sodium_version_string(), "libpcap", pcap_lib_version());
 }
 
 static json_t *show_paged(const struct daemon *d, const char *what, const json_t *request)
@@ -86,7 +89,7 @@ static json_t *request_show(struct daemon *d, const json_t *request)
 	if (strcmp(what, "flows") == 0 || strcmp(what, "forwards") == 0)
 		return show_paged(d, what, request);
 	if (strcmp(what, "status") == 0)
-		return answer(d, what, view_status(d->engine, now));
+		return answer(d, what, view_status(d->engine, PACKAGE_VERSION, now));
 	if (strcmp(what, "members") == 0)
 		return answer(d, what, view_members(d->engine, now));
 	if (strcmp(what, "queries") == 0)
@@ -223,6 +226,17 @@ static void client_close(struct daemon_client *c)
 	engine_want_notes(d->engine, notes_wanted(d));
 }
 
+/* Watch for what the client can do now: one that asks but does not read is not read from. */
+void requests_watch(struct daemon_client *c)
+{
+	if (control_client_wants_read(c->client))
+		event_add(c->read, NULL);
+	else
+		event_del(c->read);
+	if (control_client_wants_write(c->client))
+		event_add(c->write, NULL);
+}
+
 static void client_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon_client *c = arg;
@@ -231,8 +245,8 @@ static void client_writable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (control_write(c->client) < 0)
 		client_close(c);
-	else if (control_client_wants_write(c->client))
-		event_add(c->write, NULL);
+	else
+		requests_watch(c);
 }
 
 static void client_readable(evutil_socket_t fd, short what, void *arg)
@@ -242,12 +256,10 @@ static void client_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	c->daemon->rounds++;
-	if (control_read(c->client, request_handle, c->daemon) < 0) {
+	if (control_read(c->client, request_handle, c->daemon) < 0)
 		client_close(c);
-		return;
-	}
-	if (control_client_wants_write(c->client))
-		event_add(c->write, NULL);
+	else
+		requests_watch(c);
 }
 
 static void client_accept(evutil_socket_t fd, short what, void *arg)

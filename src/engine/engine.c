@@ -159,6 +159,12 @@ void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *
 	e->next_ns = now_ns;
 }
 
+void engine_set_cluster_mtu(struct engine *e, uint32_t mtu)
+{
+	if (e->channel)
+		channel_set_mtu(e->channel, mtu);
+}
+
 void engine_set_addresses(struct engine *e, const struct engine_address *v, size_t n)
 {
 	struct node_address *copy = calloc(n ? n : 1, sizeof(*copy));

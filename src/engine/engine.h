@@ -44,6 +44,9 @@ struct engine_link {
 void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
                      uint64_t now_ns, struct actions *out);
 
+/* MTU of the cluster link: larger queries go without the packet. */
+void engine_set_cluster_mtu(struct engine *e, uint32_t mtu);
+
 /* Addresses of the host (all interfaces): packets to them are left to the kernel. `port` says
  * which port's device holds it, or PARAMS_NO_PORT. */
 struct engine_address {

@@ -96,14 +96,14 @@ static uint64_t drops_total(const struct engine *e)
 	return n;
 }
 
-json_t *view_status(const struct engine *e, uint64_t now_ns)
+json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns)
 {
 	const struct firewall *f = &e->firewall;
 	json_t *problems = status_problems(e);
 	bool ok = json_array_size(problems) == 0;
 	json_t *s = json_pack(
-		"{s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
-		"node", e->params->node, "id", (int)e->params->node_id, "uptime_s",
+		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
+		"node", e->params->node, "version", version, "id", (int)e->params->node_id, "uptime_s",
 		seconds(now_ns, e->start_ns), "cluster", e->channel != NULL, "members_up",
 		e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
 		e->channel ? (int)e->params->n_members : 1, "flows",

@@ -11,7 +11,7 @@
 
 #include "engine/engine.h"
 
-json_t *view_status(const struct engine *e, uint64_t now_ns);
+json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns);
 json_t *view_members(const struct engine *e, uint64_t now_ns);
 json_t *view_queries(const struct engine *e, uint64_t now_ns);
 json_t *view_drops(const struct engine *e);

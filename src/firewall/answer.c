@@ -182,15 +182,6 @@ static void answer_give_way(struct firewall *f, struct state *s, const struct wi
 	relay_learn(f, &q->key, 0, member, &c);
 }
 
-/* Delivering a packet whose flow has no answer yet would deliver it twice if a second member were
- * home too (a first packet repeated through another member). TCP hosts absorb that; others do not,
- * so there the home only claims the flow and the asker forwards to one. */
-static bool answer_may_deliver(const struct state *s, const struct wire_query *q)
-{
-	return (q->flags & WIRE_QUERY_CARRIED) &&
-	       (s->entry.key.proto == IPPROTO_NUM_TCP || (s->flags & STATE_REPLIED));
-}
-
 /* A connection that is over answers only for what belongs to it: its endpoints may be in use again,
  * and then another member is home. */
 static bool answer_still_explains(const struct state *s, const struct wire_query *q)
@@ -233,7 +224,7 @@ void answer_query(struct firewall *f, struct channel_message *msg)
 	if (again)
 		node_count(f->node, COUNTER_QUERY_DUPLICATE);
 	else
-		seen->delivered = answer_may_deliver(s, &q);
+		seen->delivered = q.flags & WIRE_QUERY_CARRIED;
 	answer_confirm(f, msg->member, &q, s, seen->delivered);
 	if (!again && seen->delivered)
 		answer_deliver(f, s, &q, &l);

@@ -136,14 +136,18 @@ static bool ask_send(struct firewall *f, struct query *q, const struct state *ow
 }
 
 /* Whether the packet itself goes with the query: configured, it fits one datagram, it is one
- * packet and not a super-frame, and the byte budget is not running low. */
+ * packet and not a super-frame, and the byte budget is not running low. Only TCP: there a flow
+ * begins with a SYN and so has one home. Any datagram may begin a flow, two members can be homes
+ * of one for a moment, and both would deliver; so there the asker keeps the packet and forwards it
+ * to the one it chooses. */
 static bool ask_carry(struct firewall *f, struct held *first, const struct pkt *pkt,
                       const struct flow_key *key)
 {
 	struct frame *frame = &first->frame;
 	uint32_t size = frame->len - pkt->l3;
 
-	if (f->params->cluster.query == QUERY_HOLD || frame->vnet.gso_type != VNET_GSO_NONE ||
+	if (f->params->cluster.query == QUERY_HOLD || key->proto != IPPROTO_NUM_TCP ||
+	    frame->vnet.gso_type != VNET_GSO_NONE ||
 	    size > UINT16_MAX ||
 	    wire_query_size(key, size) - WIRE_OVERHEAD > channel_room(f->channel))
 		return false;
@@ -275,7 +279,7 @@ static void ask_fragment_known(struct firewall *f, const struct query *q, const 
 	if (!q->held.head || pkt_decode(&pkt, &q->held.head->frame) != DROP_NONE)
 		return;
 	frag = frag_table_find(f->fragments, &pkt, f->node->now_ns);
-	if (!frag || frag->known)
+	if (!frag || frag->known || frag->condemned)
 		return;
 	frag->known = true;
 	frag->key = *key;

@@ -12,13 +12,17 @@
  * All segments of a connection pass here, so S can know no limit that is not known here.
  */
 
-#define FIN_SENT(side) (1U << (side))  /* `end` of that side includes its FIN */
-#define SYN_ACKED(side) (4U << (side)) /* picked up midway: that side has been heard */
-#define CHALLENGED 16U		       /* SYN_SENT: responder.una = the ack it answered with */
-#define ISN_UNSURE 32U		       /* SYN_RECEIVED: SYN-ACKs with different numbers */
-#define SYN_INSIDE                                                                                 \
-	64U /* max_win[0] = low half of the number a SYN inside the                                \
-	       connection wants acknowledged */
+/* Flags. FIN_SENT: `end` of that side includes its FIN. SYN_ACKED: of a connection picked up
+ * midway, that side has been heard. CHALLENGED, in SYN_SENT: the responder's `una` is the ACK it
+ * answered with. ISN_UNSURE, in SYN_RECEIVED: there were SYN-ACKs with different numbers.
+ * SYN_INSIDE: the originator's max_win is lent to the low half of the number that a SYN inside the
+ * connection wants acknowledged. */
+#define FIN_SENT(side) (1U << (side))
+#define SYN_ACKED(side) (4U << (side))
+#define CHALLENGED 16U
+#define ISN_UNSURE 32U
+#define SYN_INSIDE 64U
+
 #define SCALE_NONE 0xff
 #define SCALE_MAX 14
 #define WINDOW_LEAST 65536U

@@ -70,7 +70,6 @@ void rewrite_ttl(struct pkt *pkt)
 	/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m') */
 	uint32_t sum =
 		(uint16_t)~get_be16(ip + 10) + (uint32_t)(uint16_t)~before + get_be16(ip + 8);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16); /* once is enough: m' < m */
 	put_be16(ip + 10, (uint16_t)~sum);
 }

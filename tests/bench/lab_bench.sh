@@ -234,7 +234,7 @@ connects_once() {
 	begin=$(link_both)
 	took=$(now_ms)
 	out=$(run_in client "$PYTHON" "$LAB_TESTS/tools/connects.py" $WEB 80 "$count" -json \
-		-timeout "$timeout")
+		-all -timeout "$timeout")
 	took=$(($(now_ms) - took))
 	bytes=$(($(link_both) - begin - idle * took / 1000))
 	retrans=$(($(snmp client Tcp.RetransSegs) + $(snmp web Tcp.RetransSegs) - retrans))

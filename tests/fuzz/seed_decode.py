@@ -129,6 +129,8 @@ def seeds():
     yield "gso-udp6", vnet(1, 5, 512, 54, 6) + e6(ip6(17, udp(data, A6, B6)))
     yield "partial-udp4", vnet(1, 0, 0, 34, 6, 0x20) + e4(ip4(17, udp(data)))
     yield "partial-outside", vnet(1, 0, 0, 60000, 60000) + e4(ip4(17, udp(b"x")))
+    yield "partial-over-ethernet", vnet(3, 0, 0, 0, 0, 14) + e4(ip4(6, tcp(2, SYN)))
+    yield "partial-over-udp-length", vnet(1, 0, 0, 37, 0) + e4(ip4(17, udp(b"x")))
     yield "empty", plain
     yield "one-byte", plain + b"\x02"
 

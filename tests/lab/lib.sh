@@ -176,6 +176,10 @@ net_bridge() {
 		ip netns add switch
 		run_in switch sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
 			net.ipv6.conf.default.disable_ipv6=1
+		# A bridge here is a piece of cable: the host may have told its own to look into IP.
+		run_in switch sysctl -qw net.bridge.bridge-nf-call-iptables=0 \
+			net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0 \
+			2>/dev/null || true
 	fi
 	ip -n switch link add name "$1" type bridge mcast_snooping "${2:-0}" || return 1
 	ip -n switch link set "$1" up
@@ -247,9 +251,10 @@ capture_start() {
 
 # capture_stop NAME: false when the capture is not complete.
 capture_stop() {
-	local file=$LAB_DIR/$1.pcap size=-1
-	# The kernel hands over what it still has: wait until the file has stopped growing.
-	until [ "$(stat -c %s "$file")" = "$size" ]; do
+	local file=$LAB_DIR/$1.pcap size=-1 end=$(($(now_ms) + 2000))
+	# The kernel hands over what it still has: wait until the file has stopped growing. On a
+	# link that is never silent that does not come; what was asked for is long written then.
+	until [ "$(stat -c %s "$file")" = "$size" ] || [ "$(now_ms)" -ge "$end" ]; do
 		size=$(stat -c %s "$file")
 		pause 0.2
 	done

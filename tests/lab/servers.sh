@@ -31,10 +31,10 @@ servers_tcp_echo() { # HOST: port 7
 	wait_for 10 "grep -q ready '$LAB_DIR/tcp_echo.log'"
 }
 
-# drip_start NAME ADDRESS [HOST]: a connection of the client's that says something every 20 ms.
+# drip_start NAME ADDRESS [SOURCE_PORT]: a connection of the client's that says something every 20 ms.
 drip_start() {
 	rm -f "$LAB_DIR/$1.drip"
-	start_in "${3:-client}" "$1" "$PYTHON" "$LAB_TESTS/tools/tcp_drip.py" "$2" 7 "$LAB_DIR/$1.drip"
+	start_in client "$1" "$PYTHON" "$LAB_TESTS/tools/tcp_drip.py" "$2" 7 "$LAB_DIR/$1.drip" ${3:-}
 	wait_for 5 "[ -s '$LAB_DIR/$1.drip' ]"
 }
 # drip_lives NAME [SECONDS]: it gets on.

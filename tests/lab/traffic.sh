@@ -14,9 +14,9 @@ traffic_servers() {
 ask() { run_in client "$PYTHON" "$LAB_TESTS/tools/udp_ask.py" "$@"; }
 connects() { run_in client "$PYTHON" "$LAB_TESTS/tools/connects.py" "$@"; }
 
-# Retransmissions of any segment, on both ends.
+# SYNs and SYN-ACKs sent again, as the kernels of both ends count them.
 retransmitted() {
-	echo $(($(snmp client Tcp.RetransSegs) + $(snmp web Tcp.RetransSegs)))
+	echo $(($(snmp client TcpExt.TCPSynRetrans) + $(snmp web TcpExt.TCPSynRetrans)))
 }
 
 # traffic_connects FAMILY: N_CONNECTS in a row, none of them retransmitted anything.
@@ -32,7 +32,7 @@ traffic_connects() {
 	check "IPv$family: $N_CONNECTS connections in a row work" \
 		holds "echo '$out'; [[ '$out' == *' worked=$N_CONNECTS '* ]]"
 	note "$out"
-	check "IPv$family: the kernels of both ends retransmitted nothing" \
+	check "IPv$family: the kernels of both ends sent no SYN or SYN-ACK again" \
 		equal "$(retransmitted)" "$before"
 	check "IPv$family: captures are complete" holds "capture_stop syn && capture_stop synack"
 	check "IPv$family: one SYN each left the client" \

@@ -38,7 +38,7 @@ struct host {
 	bool bsd_probe; /* probes with a byte beyond the window, else with an old number */
 	bool fast_open;
 	uint64_t close_at, resend_at, ack_at, read_at, rto;
-	uint8_t got[STREAM_MAX / 8 + 1];
+	uint8_t got[STREAM_MAX]; /* a byte is there: 1 */
 };
 
 struct flight {
@@ -55,6 +55,7 @@ struct world {
 	struct tcp_track track;
 	struct host host[2];
 	struct flight flying[FLYING];
+	unsigned n_flying; /* none is used from there on */
 	unsigned n_judged, n_forged;
 	unsigned seed;
 };
@@ -91,6 +92,8 @@ static void launch(struct world *w, unsigned from, const struct tcp_seg *seg, bo
 		*f = (struct flight){
 			.at = w->now + delay, .from = from, .past_tracker = past, .seg = *seg};
 		copies--;
+		if (i >= w->n_flying)
+			w->n_flying = i + 1;
 	}
 }
 
@@ -253,23 +256,23 @@ static void host_take_ack(struct world *w, unsigned me, const struct tcp_seg *se
 
 static void host_take_data(struct host *h, const struct tcp_seg *seg)
 {
-	uint32_t begin = seg->seq + (seg->flags & TCP_SYN ? 1 : 0), edge;
+	uint32_t begin = seg->seq + (seg->flags & TCP_SYN ? 1 : 0), end = begin + seg->len;
+	uint32_t edge = h->rcv_nxt + (h->buffer - h->unread), base = h->irs + 1;
+	uint32_t from = after(h->rcv_nxt, begin) ? h->rcv_nxt : begin;
+	uint32_t to = after(end, edge) ? edge : end;
 
-	edge = h->rcv_nxt + (h->buffer - h->unread);
-	for (uint32_t i = 0; i < seg->len; i++) {
-		uint32_t at = begin + i, byte = at - h->irs - 1;
-		if (!after(h->rcv_nxt, at) && after(edge, at) && byte < STREAM_MAX)
-			h->got[byte / 8] |= (uint8_t)(1U << byte % 8);
-	}
+	if (after(to, from) && to - base <= STREAM_MAX)
+		memset(h->got + (from - base), 1, to - from);
 	if (seg->flags & TCP_FIN) {
 		h->fin_known = true;
-		h->peer_fin = begin + seg->len;
+		h->peer_fin = end;
 	}
-	uint32_t byte = h->rcv_nxt - h->irs - 1;
-	while (byte < STREAM_MAX && h->got[byte / 8] & 1U << byte % 8) {
-		byte++;
-		h->rcv_nxt++;
-		h->unread++;
+	uint32_t at = h->rcv_nxt - base;
+	if (at < STREAM_MAX) {
+		const uint8_t *gap = memchr(h->got + at, 0, STREAM_MAX - at);
+		uint32_t n = gap ? (uint32_t)(gap - h->got) - at : STREAM_MAX - at;
+		h->rcv_nxt += n;
+		h->unread += n;
 	}
 	if (h->fin_known && h->rcv_nxt == h->peer_fin)
 		h->rcv_nxt++;
@@ -423,7 +426,7 @@ static uint64_t earliest(const struct world *w)
 {
 	uint64_t at = NEVER;
 
-	for (unsigned i = 0; i < FLYING; i++)
+	for (unsigned i = 0; i < w->n_flying; i++)
 		at = w->flying[i].at < at ? w->flying[i].at : at;
 	for (unsigned i = 0; i < 2; i++) {
 		const struct host *h = &w->host[i];
@@ -436,7 +439,9 @@ static uint64_t earliest(const struct world *w)
 
 static void deliver(struct world *w)
 {
-	for (unsigned i = 0; i < FLYING; i++) {
+	while (w->n_flying > 0 && w->flying[w->n_flying - 1].at == NEVER)
+		w->n_flying--;
+	for (unsigned i = 0; i < w->n_flying; i++) {
 		struct flight f = w->flying[i];
 		if (f.at > w->now)
 			continue;

@@ -1,0 +1,498 @@
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "packet/build.h"
+
+#define FRAME_DELAY_NS 20000ULL
+#define DATAGRAM_DELAY_NS 50000ULL
+#define EVENT_BYTES 2048
+
+enum event_kind { EVENT_FRAME, EVENT_WORLD, EVENT_DATAGRAM, EVENT_CALL };
+
+struct sim_event {
+	uint64_t when_ns, sequence;
+	enum event_kind kind;
+	unsigned member;   /* receiver */
+	uint16_t port;     /* EVENT_FRAME: port; EVENT_WORLD: side */
+	unsigned from;     /* EVENT_DATAGRAM: sender */
+	bool multicast;
+	void (*fn)(struct sim *, uint64_t);
+	uint64_t word;
+	size_t size;
+	uint8_t room[FRAME_HEADROOM];
+	uint8_t data[EVENT_BYTES];
+};
+
+static const uint8_t key_text[] =
+	"1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f active\n";
+
+/* --- the heap of what will happen --------------------------------------------------------------- */
+
+static bool earlier(const struct sim_event *x, const struct sim_event *y)
+{
+	return x->when_ns != y->when_ns ? x->when_ns < y->when_ns : x->sequence < y->sequence;
+}
+
+static void heap_push(struct sim *s, struct sim_event *e)
+{
+	unsigned i;
+
+	if (s->n_heap == s->cap_heap) {
+		s->cap_heap = s->cap_heap ? s->cap_heap * 2 : 256;
+		s->heap = realloc(s->heap, s->cap_heap * sizeof(*s->heap));
+	}
+	e->sequence = s->sequence++;
+	for (i = s->n_heap++; i > 0 && earlier(e, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		s->heap[i] = s->heap[(i - 1) / 2];
+	s->heap[i] = e;
+}
+
+static struct sim_event *heap_pop(struct sim *s)
+{
+	struct sim_event *top = s->heap[0], *last = s->heap[--s->n_heap];
+	unsigned i = 0;
+
+	for (;;) {
+		unsigned c = 2 * i + 1;
+		if (c >= s->n_heap)
+			break;
+		if (c + 1 < s->n_heap && earlier(s->heap[c + 1], s->heap[c]))
+			c++;
+		if (!earlier(s->heap[c], last))
+			break;
+		s->heap[i] = s->heap[c];
+		i = c;
+	}
+	s->heap[i] = last;
+	return top;
+}
+
+static struct sim_event *event_new(struct sim *s, enum event_kind kind, uint64_t delay_ns,
+                                   const void *data, size_t size)
+{
+	struct sim_event *e = malloc(sizeof(*e));
+
+	if (!e || size > EVENT_BYTES)
+		abort();
+	memset(e, 0, offsetof(struct sim_event, room));
+	e->kind = kind;
+	e->when_ns = s->now_ns + delay_ns;
+	e->size = size;
+	if (size)
+		memcpy(e->data, data, size);
+	return e;
+}
+
+/* --- addresses ----------------------------------------------------------------------------------- */
+
+static struct macaddr member_mac(unsigned member, uint16_t port)
+{
+	return (struct macaddr){{2, 0, 0, (uint8_t)port, 0, (uint8_t)(member + 1)}};
+}
+
+static struct macaddr world_mac(uint16_t side)
+{
+	return (struct macaddr){{2, 0, 0, 0xee, 0, (uint8_t)side}};
+}
+
+static struct endpoint member_endpoint(unsigned member)
+{
+	uint8_t a[4] = {10, 9, 0, (uint8_t)(member + 1)};
+	return (struct endpoint){.addr = ipaddr_v4(a), .port = 7067};
+}
+
+/* --- carrying out --------------------------------------------------------------------------------- */
+
+static void wire_frame(struct sim *s, unsigned from, const struct frame *f)
+{
+	struct macaddr dst;
+	struct sim_event *e;
+	bool group = f->data[0] & 1;
+
+	memcpy(dst.b, f->data, 6);
+	for (unsigned m = 0; m < s->params.n_members; m++) {
+		struct macaddr mac = member_mac(m, f->port);
+		if (m == from || (!group && !macaddr_eq(&mac, &dst)))
+			continue;
+		e = event_new(s, EVENT_FRAME, FRAME_DELAY_NS, f->data, f->len);
+		e->member = m;
+		e->port = f->port;
+		heap_push(s, e);
+	}
+	if (group || dst.b[3] == 0xee) {
+		e = event_new(s, EVENT_WORLD, FRAME_DELAY_NS, f->data, f->len);
+		e->member = from;
+		e->port = f->port;
+		heap_push(s, e);
+	}
+}
+
+static void wire_datagram_to(struct sim *s, unsigned from, unsigned to, const struct datagram *d)
+{
+	unsigned copies = 1;
+
+	if (to == from || s->members[to].dead)
+		return;
+	if (s->members[to].group != s->members[from].group) {
+		s->disturbed = true;
+		return;
+	}
+	if (rng_u64(&s->rng) % 1000 < s->params.loss) {
+		s->disturbed = true;
+		return;
+	}
+	if (rng_u64(&s->rng) % 1000 < s->params.duplicate)
+		copies = 2;
+	while (copies--) {
+		uint64_t delay = DATAGRAM_DELAY_NS;
+		struct sim_event *e;
+		if (s->params.jitter_ns)
+			delay += rng_u64(&s->rng) % s->params.jitter_ns;
+		e = event_new(s, EVENT_DATAGRAM, delay, d->data, d->size);
+		e->member = to;
+		e->from = from;
+		e->multicast = d->multicast;
+		heap_push(s, e);
+	}
+}
+
+static void wire_datagram(struct sim *s, unsigned from, const struct datagram *d)
+{
+	for (unsigned m = 0; m < s->params.n_members; m++) {
+		struct endpoint ep = member_endpoint(m);
+		if (d->multicast || ipaddr_eq(&d->to.addr, &ep.addr))
+			wire_datagram_to(s, from, m, d);
+	}
+}
+
+static void carry_out(struct sim *s, unsigned member)
+{
+	struct actions *a = s->actions;
+
+	for (uint32_t i = 0; i < a->n_frames; i++)
+		wire_frame(s, member, &a->frames[i]);
+	for (uint32_t i = 0; i < a->n_datagrams; i++)
+		wire_datagram(s, member, &a->datagrams[i]);
+	for (uint32_t i = 0; i < a->n_notes; i++) {
+		const struct note *n = &a->notes[i];
+		if (n->type == NOTE_QUERY)
+			s->n_query_notes++;
+		if (n->type == NOTE_HOME_CONFLICT) {
+			s->n_conflicts++;
+			if (s->conflict)
+				s->conflict(s->arg, &n->key);
+		}
+	}
+	actions_reset(a);
+}
+
+/* --- the worlds ------------------------------------------------------------------------------------ */
+
+static void world_answer(struct sim *s, unsigned member, uint16_t side, const uint8_t *data,
+                         size_t size)
+{
+	struct sim_event *e = event_new(s, EVENT_FRAME, FRAME_DELAY_NS, data, size);
+
+	e->member = member;
+	e->port = side;
+	heap_push(s, e);
+}
+
+static void world_arp(struct sim *s, struct build *b, unsigned member, uint16_t side,
+                      const struct pkt *pkt)
+{
+	struct build_eth eth = {.dst = member_mac(member, side), .src = world_mac(side)};
+	uint8_t out[256];
+	struct arp arp, reply;
+	struct nd nd, answer;
+
+	if (pkt->kind == PKT_ARP && arp_parse(&arp, pkt->frame, pkt->l3) == DROP_NONE && arp.op == 1) {
+		reply = (struct arp){.op = 2,
+		                     .sender_mac = eth.src,
+		                     .sender_ip = arp.target_ip,
+		                     .target_mac = arp.sender_mac,
+		                     .target_ip = arp.sender_ip};
+		world_answer(s, member, side, out, build_arp(b, &eth, &reply, out, sizeof(out)));
+	}
+	if (pkt->kind == PKT_ND && nd_parse(&nd, pkt) == DROP_NONE && nd.type == 135) {
+		answer = (struct nd){.type = 136,
+		                     .src = nd.target,
+		                     .dst = nd.src,
+		                     .target = nd.target,
+		                     .has_mac = true,
+		                     .mac = eth.src,
+		                     .solicited = true,
+		                     .override = true};
+		world_answer(s, member, side, out, build_nd(b, &eth, &answer, out, sizeof(out)));
+	}
+}
+
+static void world_receive(struct sim *s, struct sim_event *ev)
+{
+	struct frame f = {.data = ev->data, .len = (uint32_t)ev->size, .port = ev->port};
+	struct build *b;
+	struct pkt pkt;
+	uint32_t id;
+
+	if (pkt_decode(&pkt, &f) != DROP_NONE)
+		return;
+	if (pkt.kind != PKT_IP) {
+		b = build_new();
+		world_arp(s, b, ev->member, ev->port, &pkt);
+		build_free(b);
+		return;
+	}
+	id = sim_identity(&pkt);
+	if (id >= s->n_packets || s->packets[id].to != ev->port)
+		return;
+	s->packets[id].delivered++;
+	if (s->packets[id].delivered == 1 && s->arrival)
+		s->arrival(s->arg, s, id, &pkt);
+}
+
+/* --- members --------------------------------------------------------------------------------------- */
+
+static void member_text(const struct sim *s, unsigned m, char *text, size_t size)
+{
+	const struct sim_params *p = &s->params;
+	int n = snprintf(text, size,
+	                 "node = \"m%u\"\n"
+	                 "port \"inside\" { device = \"i\" addresses = {\"10.1.0.%u/16\", "
+	                 "\"fd00:1::%x/64\"} }\n"
+	                 "port \"outside\" { device = \"o\" addresses = {\"192.0.2.%u/24\", "
+	                 "\"2001:db8:2::%x/64\"} }\n"
+	                 "cluster { id = 1 device = \"c\" transport = \"%s\" query = \"%s\" "
+	                 "forward = \"%s\" query-timeout = \"%ums\" forward-ttl = \"%ums\" "
+	                 "max-forwards = 1024 max-queries = 512 hello-interval = \"500ms\" "
+	                 "dead-after = \"1500ms\" key-file = \"/none\" }\n"
+	                 "firewall { max-flows = 1024 rule \"out\" { action = \"pass\" in = \"inside\" "
+	                 "out = \"outside\" } }\n",
+	                 m, m + 1, m + 1, m + 1, m + 1, p->unicast ? "unicast" : "multicast",
+	                 p->hold ? "hold" : "carry", p->tunnel ? "tunnel" : "l2",
+	                 p->query_timeout_ms, p->forward_ms);
+	for (unsigned i = 0; i < p->n_members; i++)
+		n += snprintf(text + n, size - (size_t)n,
+		              "member \"m%u\" { id = %u address = \"10.9.0.%u\" }\n", i, i + 1, i + 1);
+}
+
+void sim_start(struct sim *s, unsigned m)
+{
+	struct sim_member *member = &s->members[m];
+	struct engine_seed seed;
+	struct keyring *keys;
+	char text[4096], err[128];
+
+	if (!member->params) {
+		member_text(s, m, text, sizeof(text));
+		member->params = conf_parse("sim", text, stderr, NULL);
+		if (!member->params)
+			abort();
+	}
+	for (unsigned i = 0; i < 8; i++)
+		seed.words[i] = rng_u64(&s->rng);
+	for (unsigned i = 0; i < 16; i++)
+		seed.boot_id[i] = (uint8_t)rng_u64(&s->rng);
+	keys = keyring_parse((const char *)key_text, sizeof(key_text) - 1, err, sizeof(err));
+	member->engine = engine_new(member->params, keys, &seed, s->now_ns);
+	if (!member->engine)
+		abort();
+	member->dead = false;
+	if (member->boots++)
+		s->disturbed = true;
+	engine_want_notes(member->engine, 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
+	for (uint16_t port = 0; port < 2; port++) {
+		struct engine_link link = {.up = true, .mac = member_mac(m, port), .mtu = 1500};
+		engine_set_link(member->engine, port, &link, s->now_ns, s->actions);
+		carry_out(s, m);
+	}
+}
+
+void sim_kill(struct sim *s, unsigned m)
+{
+	engine_free(s->members[m].engine);
+	s->members[m].engine = NULL;
+	s->members[m].dead = true;
+	s->disturbed = true;
+}
+
+static void member_receive(struct sim *s, struct sim_event *ev)
+{
+	struct sim_member *m = &s->members[ev->member];
+	struct endpoint from = member_endpoint(ev->from);
+	struct frame f = {.data = ev->data, .len = (uint32_t)ev->size, .port = ev->port};
+
+	if (m->dead)
+		return;
+	if (ev->kind == EVENT_FRAME)
+		engine_frames(m->engine, &f, 1, s->now_ns, s->actions);
+	else
+		engine_datagram(m->engine, ev->data, ev->size, &from, ev->multicast, s->now_ns,
+		                s->actions);
+	carry_out(s, ev->member);
+}
+
+static void relay_seen(struct sim *s, const struct sim_event *ev)
+{
+	struct frame f = {.data = (uint8_t *)ev->data, .len = (uint32_t)ev->size, .port = ev->port};
+	struct pkt pkt;
+	uint32_t id;
+
+	/* From one member's MAC address to another's. */
+	if (ev->data[9] == 0xee || pkt_decode(&pkt, &f) != DROP_NONE || pkt.kind != PKT_IP)
+		return;
+	id = sim_identity(&pkt);
+	if (id < s->n_packets)
+		s->packets[id].relayed++;
+}
+
+/* --- running --------------------------------------------------------------------------------------- */
+
+static uint64_t next_tick(const struct sim *s, unsigned *member)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (unsigned m = 0; m < s->params.n_members; m++) {
+		uint64_t t = s->members[m].dead ? UINT64_MAX : engine_next(s->members[m].engine);
+		if (t < best) {
+			best = t;
+			*member = m;
+		}
+	}
+	return best;
+}
+
+static void happen(struct sim *s, struct sim_event *e)
+{
+	switch (e->kind) {
+	case EVENT_FRAME:
+		relay_seen(s, e);
+		member_receive(s, e);
+		break;
+	case EVENT_DATAGRAM:
+		member_receive(s, e);
+		break;
+	case EVENT_WORLD:
+		world_receive(s, e);
+		break;
+	case EVENT_CALL:
+		e->fn(s, e->word);
+		break;
+	}
+	free(e);
+}
+
+void sim_run(struct sim *s, uint64_t until_ns)
+{
+	for (;;) {
+		unsigned m = 0;
+		uint64_t tick = next_tick(s, &m), event = s->n_heap ? s->heap[0]->when_ns : UINT64_MAX;
+		uint64_t when = tick < event ? tick : event;
+
+		if (when > until_ns)
+			break;
+		if (when > s->now_ns)
+			s->now_ns = when;
+		if (event <= tick) {
+			happen(s, heap_pop(s));
+		} else {
+			engine_tick(s->members[m].engine, s->now_ns, s->actions);
+			carry_out(s, m);
+		}
+	}
+	s->now_ns = until_ns;
+}
+
+/* --- the script's side ------------------------------------------------------------------------------ */
+
+uint32_t sim_packet_new(struct sim *s, int flow, enum sim_side to)
+{
+	if (s->n_packets == SIM_IDS)
+		abort();
+	s->packets[s->n_packets] = (struct sim_packet){.flow = flow, .to = to};
+	return s->n_packets++;
+}
+
+void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, size_t size,
+              uint64_t delay_ns)
+{
+	uint16_t side = s->packets[id].to == SIM_INSIDE ? SIM_OUTSIDE : SIM_INSIDE;
+	struct macaddr dst = member_mac(member, side), src = world_mac(side);
+	struct sim_event *e = event_new(s, EVENT_FRAME, FRAME_DELAY_NS + delay_ns, NULL, 0);
+
+	memcpy(e->data, dst.b, 6);
+	memcpy(e->data + 6, src.b, 6);
+	e->data[12] = ip[0] >> 4 == 6 ? 0x86 : 0x08;
+	e->data[13] = ip[0] >> 4 == 6 ? 0xdd : 0x00;
+	memcpy(e->data + 14, ip, size);
+	e->size = 14 + size;
+	e->member = member;
+	e->port = side;
+	s->packets[id].sent++;
+	heap_push(s, e);
+}
+
+void sim_at(struct sim *s, uint64_t when_ns, void (*fn)(struct sim *, uint64_t), uint64_t word)
+{
+	struct sim_event *e = event_new(s, EVENT_CALL, when_ns - s->now_ns, NULL, 0);
+
+	e->fn = fn;
+	e->word = word;
+	heap_push(s, e);
+}
+
+bool sim_balanced(const struct sim *s, char *why, size_t size)
+{
+	for (unsigned m = 0; m < s->params.n_members; m++) {
+		const struct engine *e = s->members[m].engine;
+		const uint64_t *c, *d;
+		uint64_t in, out;
+
+		if (s->members[m].dead)
+			continue;
+		c = engine_counters(e);
+		d = engine_drops(e);
+		in = c[COUNTER_FRAMES_IN] + c[COUNTER_FRAMES_TUNNEL_IN] + c[COUNTER_FRAMES_MADE];
+		out = c[COUNTER_FRAMES_OUT] + engine_held(e);
+		for (unsigned i = 1; i < DROP_COUNT; i++)
+			out += d[i];
+		if (in == out)
+			continue;
+		snprintf(why, size, "member %u: %llu in, %llu accounted for", m,
+		         (unsigned long long)in, (unsigned long long)out);
+		return false;
+	}
+	return true;
+}
+
+struct sim *sim_new(const struct sim_params *params)
+{
+	struct sim *s = calloc(1, sizeof(*s));
+
+	s->params = *params;
+	s->now_ns = 1000000000ULL;
+	s->rng = (struct rng){.key = {params->seed, params->seed * 77 + 5}};
+	s->actions = actions_new();
+	for (unsigned m = 0; m < params->n_members; m++)
+		s->members[m].dead = true;
+	for (unsigned m = 0; m < params->n_members; m++)
+		sim_start(s, m);
+	s->disturbed = false;
+	return s;
+}
+
+void sim_free(struct sim *s)
+{
+	for (unsigned m = 0; m < s->params.n_members; m++) {
+		engine_free(s->members[m].engine);
+		conf_free(s->members[m].params);
+	}
+	while (s->n_heap)
+		free(heap_pop(s));
+	free(s->heap);
+	actions_free(s->actions);
+	free(s);
+}
