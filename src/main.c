@@ -26,12 +26,12 @@ int main(int argc, char **argv)
 {
 	struct daemon_options o = {.file = SYSCONFDIR "/fwclusterd.conf"};
 	static const struct option options[] = {{"config", required_argument, NULL, 'f'},
-	                                        {"test", no_argument, NULL, 't'},
-	                                        {"foreground", no_argument, NULL, 'n'},
-	                                        {"debug", no_argument, NULL, 'd'},
-	                                        {"version", no_argument, NULL, 'V'},
-	                                        {"help", no_argument, NULL, 'h'},
-	                                        {NULL, 0, NULL, 0}};
+						{"test", no_argument, NULL, 't'},
+						{"foreground", no_argument, NULL, 'n'},
+						{"debug", no_argument, NULL, 'd'},
+						{"version", no_argument, NULL, 'V'},
+						{"help", no_argument, NULL, 'h'},
+						{NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "f:tndVh", options, NULL)) != -1) {

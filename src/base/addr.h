@@ -22,7 +22,7 @@ struct ipaddr {
 
 struct prefix {
 	struct ipaddr addr; /* host bits are zero */
-	uint8_t len;        /* 0..128; an IPv4 prefix of n bits is stored as 96 + n */
+	uint8_t len;	    /* 0..128; an IPv4 prefix of n bits is stored as 96 + n */
 };
 
 struct endpoint {

@@ -13,16 +13,16 @@
 struct bucket {
 	uint64_t last_ns;
 	uint64_t credit; /* tokens * 1e9 */
-	uint32_t rate;   /* tokens per second */
-	uint32_t burst;  /* tokens */
+	uint32_t rate;	 /* tokens per second */
+	uint32_t burst;	 /* tokens */
 };
 
 static inline void bucket_init(struct bucket *b, uint32_t rate, uint32_t burst, uint64_t now_ns)
 {
 	*b = (struct bucket){.last_ns = now_ns,
-	                     .credit = (uint64_t)burst * 1000000000ULL,
-	                     .rate = rate,
-	                     .burst = burst};
+			     .credit = (uint64_t)burst * 1000000000ULL,
+			     .rate = rate,
+			     .burst = burst};
 }
 
 /* Take `n` tokens; false, and nothing taken, when there are fewer. */

@@ -27,7 +27,8 @@
 	X(QUERY_RECEIVED, "query-received", "queries received from other members")                 \
 	X(QUERY_ANSWERED, "query-answered", "queries this node answered as home")                  \
 	X(QUERY_DELIVERED, "query-delivered", "carried packets this node delivered as home")       \
-	X(QUERY_DUPLICATE, "query-duplicate", "repeated queries answered without delivering again") \
+	X(QUERY_DUPLICATE, "query-duplicate",                                                      \
+	  "repeated queries answered without delivering again")                                    \
 	X(CONFIRM_UNEXPECTED, "confirm-unexpected", "confirms that match no open query")           \
 	X(HOME_CONFLICT, "home-conflict", "flows that two members were home of, resolved")         \
 	X(NOT_HOME_SENT, "not-home-sent", "not-home messages sent")                                \

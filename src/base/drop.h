@@ -59,12 +59,14 @@ enum drop_class { DROP_CLASS_INFO, DROP_CLASS_POLICY, DROP_CLASS_ERROR, DROP_CLA
 	X(NO_MEMBER, "no-member", ERROR, "unknown flow, and no other member is alive")             \
 	X(QUERY_TIMEOUT, "query-timeout", ERROR, "no member answered the query")                   \
 	X(NEGATIVE, "negative", ERROR, "nobody answered for this flow a moment ago")               \
-	X(QUERY_SOURCE_LIMIT, "query-source-limit", ATTACK, "one source prefix causes too many queries") \
+	X(QUERY_SOURCE_LIMIT, "query-source-limit", ATTACK,                                        \
+	  "one source prefix causes too many queries")                                             \
 	X(QUERY_RATE_LIMIT, "query-rate-limit", ATTACK, "budget of queries used up")               \
 	X(QUERY_QUEUE, "query-queue", ERROR, "too many packets wait for one query")                \
 	X(QUERY_TABLE, "query-table", ATTACK, "too many open queries")                             \
 	X(NOT_HOME, "not-home", ERROR, "forwarded to this member, which has no state for it")      \
-	X(NO_FORWARD_PATH, "no-forward-path", ERROR, "home cannot be reached by layer 2 or tunnel") \
+	X(NO_FORWARD_PATH, "no-forward-path", ERROR,                                               \
+	  "home cannot be reached by layer 2 or tunnel")                                           \
 	X(DUPLICATE_QUERY, "duplicate-query", INFO, "packet of a query already delivered")         \
 	X(NO_BUFFER, "no-buffer", ERROR, "no buffer left to hold or build the packet")             \
 	X(PORT_DOWN, "port-down", ERROR, "outgoing port is down")                                  \

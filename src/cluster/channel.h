@@ -6,10 +6,11 @@
  * handles HELLO, CHALLENGE, RESPONSE and GOODBYE itself and hands every other proven message up.
  *
  * Sealing (THREATS section 4): key per sender per boot = BLAKE2b-256(key = cluster key, "fwcl/1 tx"
- * | cipher | cluster id | node id | boot id); nonce = type (4 bytes) | counter (8 bytes); additional
- * data = the 40 header bytes. Order of checks on input: length, magic, version, cluster id, node id,
- * key id, boot id known, replay window, then the tag; the window moves only after the tag passed.
- * A new boot id is believed only after it answered a challenge; its predecessor is then retired.
+ * | cipher | cluster id | node id | boot id); nonce = type (4 bytes) | counter (8 bytes);
+ * additional data = the 40 header bytes. Order of checks on input: length, magic, version, cluster
+ * id, node id, key id, boot id known, replay window, then the tag; the window moves only after the
+ * tag passed. A new boot id is believed only after it answered a challenge; its predecessor is then
+ * retired.
  */
 #ifndef CLUSTER_CHANNEL_H
 #define CLUSTER_CHANNEL_H
@@ -29,13 +30,13 @@
 struct channel;
 
 enum channel_event {
-	CHANNEL_MEMBER_UP,       /* first proven hello (of this boot) */
-	CHANNEL_MEMBER_RESTART,  /* a new boot id was proven while the old one was up */
-	CHANNEL_MEMBER_DOWN,     /* silent for dead_ms */
-	CHANNEL_MEMBER_LEFT,     /* said goodbye */
-	CHANNEL_DUPLICATE_ID,    /* somebody else uses our node id (once per 10 s) */
-	CHANNEL_CONFIG_DIFFERS,  /* the member's config_hash differs (once per change) */
-	CHANNEL_WRONG_KEY,       /* authentication failed for a configured member (once per 10 s) */
+	CHANNEL_MEMBER_UP,	/* first proven hello (of this boot) */
+	CHANNEL_MEMBER_RESTART, /* a new boot id was proven while the old one was up */
+	CHANNEL_MEMBER_DOWN,	/* silent for dead_ms */
+	CHANNEL_MEMBER_LEFT,	/* said goodbye */
+	CHANNEL_DUPLICATE_ID,	/* somebody else uses our node id (once per 10 s) */
+	CHANNEL_CONFIG_DIFFERS, /* the member's config_hash differs (once per change) */
+	CHANNEL_WRONG_KEY,	/* authentication failed for a configured member (once per 10 s) */
 };
 
 #define CHANNEL_ALL UINT32_MAX /* every member */
@@ -55,14 +56,14 @@ struct channel_io {
 struct channel_member {
 	const struct member_params *params;
 	bool up;
-	bool proven;            /* its boot id has answered a challenge */
-	bool by_unicast;        /* multicast does not reach it or us: unicast copies are sent */
+	bool proven;	 /* its boot id has answered a challenge */
+	bool by_unicast; /* multicast does not reach it or us: unicast copies are sent */
 	bool has_endpoint;
 	struct endpoint endpoint; /* configured, or where its proven messages come from */
-	uint64_t heard_ns;      /* last proven message */
-	uint64_t since_ns;      /* up or down since */
-	uint32_t generation;    /* grows whenever its forward entries must die */
-	uint32_t n_flows;       /* as its last hello said */
+	uint64_t heard_ns;	  /* last proven message */
+	uint64_t since_ns;	  /* up or down since */
+	uint32_t generation;	  /* grows whenever its forward entries must die */
+	uint32_t n_flows;	  /* as its last hello said */
 	uint8_t boot_id[WIRE_BOOT_ID];
 	uint8_t n_segments;
 	struct wire_segment segments[PARAMS_PORTS];
@@ -72,15 +73,15 @@ struct channel_member {
  * owned by the channel from here on. NULL when memory does not suffice. A configured cipher that
  * this machine lacks (seal_available in seal.h) is replaced by chacha20-poly1305. */
 struct channel *channel_new(const struct params *params, struct keyring *keys,
-                            const uint8_t boot_id[WIRE_BOOT_ID], struct rng rng,
-                            const struct channel_io *io, uint64_t now_ns);
+			    const uint8_t boot_id[WIRE_BOOT_ID], struct rng rng,
+			    const struct channel_io *io, uint64_t now_ns);
 void channel_free(struct channel *ch);
 
 /* After a reload: new member list, timings and keys. Members that stay keep their state; those
  * that are gone are reported CHANNEL_MEMBER_LEFT first. `keys` NULL = keep. `params` must live as
  * long as the channel uses it. Indices follow the new params->members. */
 void channel_configure(struct channel *ch, const struct params *params, struct keyring *keys,
-                       uint64_t now_ns);
+		       uint64_t now_ns);
 
 /* What our hellos say of us. */
 void channel_set_segments(struct channel *ch, const struct wire_segment *segments, unsigned n);
@@ -89,19 +90,20 @@ void channel_set_flows(struct channel *ch, uint32_t n_flows);
 void channel_set_mtu(struct channel *ch, uint32_t mtu);
 
 struct channel_message {
-	uint8_t type;      /* enum wire_type, one of those not handled here */
-	uint32_t member;   /* index of the sender, named by the key that verified */
-	struct rcur body;  /* opened payload, inside the caller's buffer */
+	uint8_t type;	  /* enum wire_type, one of those not handled here */
+	uint32_t member;  /* index of the sender, named by the key that verified */
+	struct rcur body; /* opened payload, inside the caller's buffer */
 };
 
 /* A datagram has arrived: `data` is opened in place. True when *msg holds a proven message for the
  * caller; everything else has been handled or counted. `multicast`: it came by the group. */
 bool channel_input(struct channel *ch, uint8_t *data, size_t size, const struct endpoint *from,
-                   bool multicast, uint64_t now_ns, struct channel_message *msg);
+		   bool multicast, uint64_t now_ns, struct channel_message *msg);
 
 /* Begin a message of at most `max` payload bytes: *body is where it is written. False when there is
  * no room. channel_send seals and emits it to member `to` or CHANNEL_ALL: one multicast, or one
- * unicast copy per live member; false (and nothing sent) when it was too long or nobody is there. */
+ * unicast copy per live member; false (and nothing sent) when it was too long or nobody is there.
+ */
 bool channel_begin(struct channel *ch, size_t max, struct wcur *body);
 bool channel_send(struct channel *ch, uint8_t type, struct wcur *body, uint32_t to);
 
@@ -109,8 +111,8 @@ bool channel_send(struct channel *ch, uint8_t type, struct wcur *body, uint32_t 
  * WIRE_OVERHEAD). */
 size_t channel_room(const struct channel *ch);
 
-/* Hellos, liveness, challenges again. Returns when to call next; a caller that comes much later than
- * that (it was stopped) first hears its members again before it takes them for dead. */
+/* Hellos, liveness, challenges again. Returns when to call next; a caller that comes much later
+ * than that (it was stopped) first hears its members again before it takes them for dead. */
 uint64_t channel_tick(struct channel *ch, uint64_t now_ns);
 
 /* Tell everybody that this node leaves. */

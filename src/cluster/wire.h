@@ -81,8 +81,8 @@ void wire_put_key(struct wcur *c, const struct flow_key *key);
 bool wire_get_key(struct rcur *c, struct flow_key *key);
 
 struct wire_segment {
-	uint64_t name;        /* hash_words-free: FNV-1a 64 of the segment name, see wire_segment_id */
-	struct macaddr mac;   /* of the sender's port on it */
+	uint64_t name; /* hash_words-free: FNV-1a 64 of the segment name, see wire_segment_id */
+	struct macaddr mac; /* of the sender's port on it */
 	uint16_t vlan;
 };
 uint64_t wire_segment_id(const char *name);
@@ -95,7 +95,8 @@ struct wire_heard {
 
 struct wire_hello {
 	uint32_t hello_ms, dead_ms;
-	uint64_t config_hash; /* of what members must have in common (cluster parameters, members) */
+	uint64_t
+		config_hash; /* of what members must have in common (cluster parameters, members) */
 	uint32_t n_flows;
 	uint8_t n_segments, n_heard;
 	struct wire_segment segments[PARAMS_PORTS];
@@ -114,20 +115,20 @@ bool wire_get_challenge(struct rcur *c, struct wire_challenge *m);
 void wire_put_response(struct wcur *c, const uint8_t nonce[WIRE_NONCE]);
 bool wire_get_response(struct rcur *c, uint8_t nonce[WIRE_NONCE]);
 
-#define WIRE_QUERY_CARRIED 1   /* the whole packet is inside */
-#define WIRE_QUERY_DIR 2       /* it travels from endpoint b to endpoint a */
-#define WIRE_QUERY_ERROR 4     /* it is an ICMP error about the flow */
-#define WIRE_QUERY_FRAGMENT 8  /* a later fragment: key has ports 0, frag_id says which datagram */
-#define WIRE_QUERY_OWN 16      /* the asker has a state of its own for the flow (two-homes rule) */
+#define WIRE_QUERY_CARRIED 1  /* the whole packet is inside */
+#define WIRE_QUERY_DIR 2      /* it travels from endpoint b to endpoint a */
+#define WIRE_QUERY_ERROR 4    /* it is an ICMP error about the flow */
+#define WIRE_QUERY_FRAGMENT 8 /* a later fragment: key has ports 0, frag_id says which datagram */
+#define WIRE_QUERY_OWN 16     /* the asker has a state of its own for the flow (two-homes rule) */
 struct wire_query {
 	uint64_t id;
 	struct flow_key key;
 	uint8_t flags;
-	uint64_t segment;       /* wire_segment_id of the port it came by */
+	uint64_t segment; /* wire_segment_id of the port it came by */
 	uint32_t frag_id;
-	uint32_t age_ms;        /* with WIRE_QUERY_OWN: age of the asker's state */
-	uint8_t rank;           /* with WIRE_QUERY_OWN: how far it has come */
-	const uint8_t *packet;  /* IP packet (CARRIED) or its first bytes; points into the message */
+	uint32_t age_ms;       /* with WIRE_QUERY_OWN: age of the asker's state */
+	uint8_t rank;	       /* with WIRE_QUERY_OWN: how far it has come */
+	const uint8_t *packet; /* IP packet (CARRIED) or its first bytes; points into the message */
 	uint16_t packet_len;
 };
 void wire_put_query(struct wcur *c, const struct wire_query *m);
@@ -136,14 +137,14 @@ bool wire_get_query(struct rcur *c, struct wire_query *m);
 size_t wire_query_size(const struct flow_key *key, size_t packet_len);
 
 #define WIRE_CONFIRM_DELIVERED 1 /* the home has delivered the carried packet */
-#define WIRE_CONFIRM_FRAGMENT 2  /* answers a fragment query; key is the whole flow's */
+#define WIRE_CONFIRM_FRAGMENT 2	 /* answers a fragment query; key is the whole flow's */
 struct wire_confirm {
 	uint64_t id;
 	struct flow_key key;
 	uint8_t flags;
-	uint8_t rank;       /* how far the home's state has come; larger wins a conflict */
-	uint32_t age_ms;    /* of the home's state; larger wins among equal ranks */
-	uint32_t life_ms;   /* how long the home would keep the flow if nothing more came */
+	uint8_t rank;	  /* how far the home's state has come; larger wins a conflict */
+	uint32_t age_ms;  /* of the home's state; larger wins among equal ranks */
+	uint32_t life_ms; /* how long the home would keep the flow if nothing more came */
 };
 void wire_put_confirm(struct wcur *c, const struct wire_confirm *m);
 bool wire_get_confirm(struct rcur *c, struct wire_confirm *m);

@@ -28,7 +28,8 @@ uint64_t daemon_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
-/* --- key file ---------------------------------------------------------------------------------- */
+/* --- key file ----------------------------------------------------------------------------------
+ */
 
 /* A key that others can read is no key: refuse it, and say how to mend it. */
 static int key_file_open(const char *path, char *err, size_t err_size)
@@ -37,13 +38,15 @@ static int key_file_open(const char *path, char *err, size_t err_size)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0) {
-		snprintf(err, err_size, "key file \"%s\": %s; make one with: fwclusterctl key generate",
-		         path, strerror(errno));
+		snprintf(err, err_size,
+			 "key file \"%s\": %s; make one with: fwclusterctl key generate", path,
+			 strerror(errno));
 		return -1;
 	}
 	if (fstat(fd, &st) < 0 || (st.st_mode & 07)) {
 		snprintf(err, err_size,
-		         "key file \"%s\": others can read it; mend it with: chmod 0600 %s", path, path);
+			 "key file \"%s\": others can read it; mend it with: chmod 0600 %s", path,
+			 path);
 		close(fd);
 		return -1;
 	}
@@ -63,7 +66,7 @@ static struct keyring *key_file_load(const struct params *p, char *err, size_t e
 	close(fd);
 	if (n < 0 || n == sizeof(text)) {
 		snprintf(err, err_size, "key file \"%s\": %s", p->cluster.key_file,
-		         n < 0 ? strerror(errno) : "too long");
+			 n < 0 ? strerror(errno) : "too long");
 		return NULL;
 	}
 	keys = keyring_parse(text, (size_t)n, why, sizeof(why));
@@ -73,7 +76,8 @@ static struct keyring *key_file_load(const struct params *p, char *err, size_t e
 	return keys;
 }
 
-/* --- reload ------------------------------------------------------------------------------------ */
+/* --- reload ------------------------------------------------------------------------------------
+ */
 
 static struct params *reload_read(struct daemon *d, char *message, size_t size)
 {
@@ -84,13 +88,14 @@ static struct params *reload_read(struct daemon *d, char *message, size_t size)
 
 	if (errors)
 		fclose(errors);
-	for (char *line = text; !new && line && *line; line = newline ? newline + 1 : NULL) {
+	for (char *line = text; !new &&line &&*line; line = newline ? newline + 1 : NULL) {
 		newline = strchr(line, '\n');
-		log_error("reload: %.*s", newline ? (int)(newline - line) : (int)strlen(line), line);
+		log_error("reload: %.*s", newline ? (int)(newline - line) : (int)strlen(line),
+			  line);
 	}
 	if (!new)
 		snprintf(message, size, "%.*s; the old configuration stays",
-		         text ? (int)strcspn(text, "\n") : 0, text ? text : "");
+			 text ? (int)strcspn(text, "\n") : 0, text ? text : "");
 	free(text);
 	return new;
 }
@@ -106,7 +111,7 @@ static bool reload_possible(struct daemon *d, const struct params *new, char *me
 		fclose(out);
 	if (n > 0)
 		snprintf(message, size, "needs a restart: %.*s; the old configuration stays",
-		         text ? (int)strcspn(text, "\n") : 0, text ? text : "");
+			 text ? (int)strcspn(text, "\n") : 0, text ? text : "");
 	free(text);
 	return n == 0;
 }
@@ -133,7 +138,7 @@ static bool reload_apply(struct daemon *d, char *message, size_t size)
 	conf_free(d->params);
 	d->params = new;
 	if (!d->options.debug)
-		log_set_level((enum log_level)new->log_level);
+		log_set_level((enum log_level) new->log_level);
 	snprintf(message, size, "configuration read, all flows kept");
 	return true;
 refuse:
@@ -146,7 +151,7 @@ bool daemon_reload(struct daemon *d, char *message, size_t size)
 	bool ok;
 
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-	           (unsigned long long)(daemon_now_ns() / 1000));
+		   (unsigned long long)(daemon_now_ns() / 1000));
 	ok = reload_apply(d, message, size);
 	if (ok)
 		log_notice("reload: %s", message);
@@ -158,7 +163,8 @@ bool daemon_reload(struct daemon *d, char *message, size_t size)
 	return ok;
 }
 
-/* --- signals and timers ------------------------------------------------------------------------ */
+/* --- signals and timers ------------------------------------------------------------------------
+ */
 
 static void on_stop(evutil_socket_t sig, short what, void *arg)
 {
@@ -264,13 +270,14 @@ static void add_timers(struct daemon *d)
 	event_add(d->retry, &retry);
 	if (sd_watchdog_enabled(0, &usec) > 0) {
 		half = (struct timeval){.tv_sec = (time_t)(usec / 2000000),
-		                        .tv_usec = (suseconds_t)(usec / 2 % 1000000)};
+					.tv_usec = (suseconds_t)(usec / 2 % 1000000)};
 		d->watchdog = event_new(d->base, -1, EV_PERSIST, on_watchdog, d);
 		event_add(d->watchdog, &half);
 	}
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------
+ */
 
 static int daemon_make_engine(struct daemon *d)
 {
@@ -347,8 +354,9 @@ static int daemon_loop(struct daemon *d)
 {
 	if (daemon_open(d) < 0)
 		return 1;
-	log_notice("node \"%s\" started, version %s, %u ports, %s", d->params->node, PACKAGE_VERSION,
-	           d->params->n_ports, d->params->cluster.enabled ? "in a cluster" : "alone");
+	log_notice("node \"%s\" started, version %s, %u ports, %s", d->params->node,
+		   PACKAGE_VERSION, d->params->n_ports,
+		   d->params->cluster.enabled ? "in a cluster" : "alone");
 	on_timer(-1, 0, d);
 	sd_notifyf(0, "READY=1\nSTATUS=node %s", d->params->node);
 	return event_base_dispatch(d->base) < 0 ? 1 : d->exit_status;
@@ -375,7 +383,8 @@ int daemon_run(const struct daemon_options *options)
 	if (!d.params)
 		return 1;
 	log_init(options->foreground ? LOG_TARGET_STDERR : d.params->log_target,
-	         options->debug ? LOG_LVL_DEBUG : (enum log_level)d.params->log_level, "fwclusterd");
+		 options->debug ? LOG_LVL_DEBUG : (enum log_level)d.params->log_level,
+		 "fwclusterd");
 	if (!options->foreground && !getenv("NOTIFY_SOCKET") && daemon(0, 0) < 0) {
 		log_error("background: %s", strerror(errno));
 		goto out;

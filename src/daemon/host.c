@@ -30,7 +30,7 @@ static void host_addresses(void *arg)
 		return;
 	for (size_t i = 0; i < n; i++)
 		out[i] = (struct engine_address){.prefix = v[i].prefix,
-		                                 .port = host_port_of(d, v[i].ifindex)};
+						 .port = host_port_of(d, v[i].ifindex)};
 	engine_set_addresses(d->engine, out, n);
 	free(out);
 }
@@ -48,10 +48,8 @@ static void host_routes(void *arg)
 		uint16_t port = host_port_of(d, v[i].ifindex);
 		if (port == PARAMS_NO_PORT)
 			continue;
-		out[used++] = (struct engine_route){.dst = v[i].dst,
-		                                    .via = v[i].via,
-		                                    .port = port,
-		                                    .metric = v[i].metric};
+		out[used++] = (struct engine_route){
+			.dst = v[i].dst, .via = v[i].via, .port = port, .metric = v[i].metric};
 	}
 	if (engine_set_routes(d->engine, out, used) < 0)
 		log_error("routes: out of memory, the old ones stay");
@@ -65,7 +63,7 @@ void host_tell_engine(struct daemon *d)
 }
 
 static void host_port_link(struct daemon *d, struct daemon_port *p, const struct netlink_link *link,
-                           bool gone)
+			   bool gone)
 {
 	struct engine_link now;
 

@@ -10,7 +10,8 @@
 
 #define LOOP_BATCHES 4 /* of one port in one wake-up, so that nobody starves the others */
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------------
+ */
 
 void loop_arm(struct daemon *d)
 {
@@ -27,7 +28,8 @@ void loop_arm(struct daemon *d)
 	evtimer_add(d->timer, &tv);
 }
 
-/* --- actions ----------------------------------------------------------------------------------- */
+/* --- actions -----------------------------------------------------------------------------------
+ */
 
 static void loop_send_frames(struct daemon *d)
 {
@@ -58,7 +60,8 @@ void loop_carry_out(struct daemon *d)
 	actions_reset(a);
 }
 
-/* --- ports ------------------------------------------------------------------------------------- */
+/* --- ports -------------------------------------------------------------------------------------
+ */
 
 static void loop_set_link(struct daemon *d, struct daemon_port *p, const struct engine_link *link)
 {
@@ -77,8 +80,9 @@ void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why)
 	p->event = NULL;
 	port_detach(p->port);
 	if (link.up)
-		log_warning("port \"%s\": device \"%s\" %s, waiting for it", d->params->ports[p->index].name,
-		            d->params->ports[p->index].device, why);
+		log_warning("port \"%s\": device \"%s\" %s, waiting for it",
+			    d->params->ports[p->index].name, d->params->ports[p->index].device,
+			    why);
 	link.up = false;
 	loop_set_link(d, p, &link);
 }
@@ -138,7 +142,7 @@ static void loop_replay(evutil_socket_t fd, short what, void *arg)
 		loop_carry_out(d);
 	}
 	log_notice("port \"%s\": capture \"%s\" is at its end", d->params->ports[p->index].name,
-	           d->params->ports[p->index].file_in);
+		   d->params->ports[p->index].file_in);
 	notes_summary(d);
 	event_base_loopexit(d->base, NULL);
 }
@@ -151,9 +155,9 @@ static bool loop_is_file(const struct daemon *d, const struct daemon_port *p)
 static void loop_attach_file(struct daemon *d, struct daemon_port *p)
 {
 	struct engine_link link = {.up = true,
-	                           .mac = {{2, 0, 0, 0, 0, (uint8_t)(p->index + 1)}},
-	                           .mtu = d->params->ports[p->index].mtu,
-	                           .is_capture = true};
+				   .mac = {{2, 0, 0, 0, 0, (uint8_t)(p->index + 1)}},
+				   .mtu = d->params->ports[p->index].mtu,
+				   .is_capture = true};
 	struct timeval now = {0, 0};
 
 	if (link.mtu == 0)
@@ -185,18 +189,22 @@ void loop_attach_port(struct daemon *d, struct daemon_port *p)
 	if (!l || !l->up || port_attach(p->port, l->ifindex, err, sizeof(err)) < 0) {
 		if (!p->missing_said)
 			log_warning("port \"%s\": device \"%s\" %s, waiting for it", pp->name,
-			            pp->device, !l ? "does not exist" : !l->up ? "is down" : err);
+				    pp->device,
+				    !l	     ? "does not exist"
+				    : !l->up ? "is down"
+					     : err);
 		p->missing_said = true;
 		return;
 	}
 	p->missing_said = false;
 	p->ifindex = l->ifindex;
 	link = (struct engine_link){.up = true,
-	                            .mac = l->mac,
-	                            .mtu = l->mtu,
-	                            .takes_gso = port_takes_gso(p->port),
-	                            .takes_partial_csum = port_takes_partial_csum(p->port)};
-	p->event = event_new(d->base, port_fd(p->port), EV_READ | EV_PERSIST, loop_port_readable, p);
+				    .mac = l->mac,
+				    .mtu = l->mtu,
+				    .takes_gso = port_takes_gso(p->port),
+				    .takes_partial_csum = port_takes_partial_csum(p->port)};
+	p->event =
+		event_new(d->base, port_fd(p->port), EV_READ | EV_PERSIST, loop_port_readable, p);
 	event_add(p->event, NULL);
 	log_notice("port \"%s\": device \"%s\" attached", pp->name, pp->device);
 	loop_set_link(d, p, &link);
@@ -235,7 +243,8 @@ void loop_close_ports(struct daemon *d)
 	d->ports = NULL;
 }
 
-/* --- cluster socket ---------------------------------------------------------------------------- */
+/* --- cluster socket ----------------------------------------------------------------------------
+ */
 
 static void loop_udp_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -249,7 +258,7 @@ static void loop_udp_readable(evutil_socket_t fd, short what, void *arg)
 		n = udp_rx(d->udp, which, v, UDP_BATCH);
 		for (int i = 0; i < n; i++)
 			engine_datagram(d->engine, v[i].data, v[i].size, &v[i].from, v[i].multicast,
-			                daemon_now_ns(), d->actions);
+					daemon_now_ns(), d->actions);
 		loop_carry_out(d);
 		d->rounds++;
 		if (n < UDP_BATCH)
@@ -261,8 +270,7 @@ static void loop_udp_readable(evutil_socket_t fd, short what, void *arg)
 /* What fits one datagram follows the device of the cluster link, unless configured. */
 void loop_cluster_mtu(struct daemon *d)
 {
-	const struct netlink_link *l =
-		netlink_link_by_name(d->netlink, d->params->cluster.device);
+	const struct netlink_link *l = netlink_link_by_name(d->netlink, d->params->cluster.device);
 
 	if (d->params->cluster.mtu)
 		engine_set_cluster_mtu(d->engine, d->params->cluster.mtu);
@@ -284,7 +292,7 @@ void loop_attach_cluster(struct daemon *d)
 	if (udp_attach(d->udp, err, sizeof(err)) < 0) {
 		if (!d->udp_said)
 			log_warning("cluster: device \"%s\": %s, waiting for it",
-			            d->params->cluster.device, err);
+				    d->params->cluster.device, err);
 		d->udp_said = true;
 		return;
 	}
@@ -295,7 +303,7 @@ void loop_attach_cluster(struct daemon *d)
 		if (udp_fd(d->udp, i) < 0)
 			continue;
 		d->udp_events[i] = event_new(d->base, udp_fd(d->udp, i), EV_READ | EV_PERSIST,
-		                             loop_udp_readable, d);
+					     loop_udp_readable, d);
 		event_add(d->udp_events[i], NULL);
 	}
 }
@@ -308,7 +316,7 @@ int loop_open_cluster(struct daemon *d)
 	if (!d->params->cluster.enabled)
 		return 0;
 	d->udp = udp_new(&d->params->cluster, self->has_address ? &self->address : NULL, err,
-	                 sizeof(err));
+			 sizeof(err));
 	if (!d->udp) {
 		log_error("cluster: %s", err);
 		return -EINVAL;

@@ -93,19 +93,18 @@ static void note_log(const struct daemon *d, const struct note *n)
 	used = snprintf(line, sizeof(line), "%s", note_name(n->type));
 	if (n->member != NOTE_NO_MEMBER && n->member < p->n_members)
 		used += snprintf(line + used, sizeof(line) - (size_t)used, ": member \"%s\"",
-		                 p->members[n->member].name);
+				 p->members[n->member].name);
 	if (n->port != PARAMS_NO_PORT && n->port < p->n_ports)
 		used += snprintf(line + used, sizeof(line) - (size_t)used, ": port \"%s\"",
-		                 p->ports[n->port].name);
+				 p->ports[n->port].name);
 	if (n->has_flow)
 		snprintf(line + used, sizeof(line) - (size_t)used, ": %s%s%s",
-		         flow_key_text(flow, &n->key, n->dir), n->detail ? ", " : "",
-		         n->detail ? n->detail : "");
+			 flow_key_text(flow, &n->key, n->dir), n->detail ? ", " : "",
+			 n->detail ? n->detail : "");
 	snprintf(fields, sizeof(fields), "FWC_EVENT=%s\nFWC_REASON=%s", note_name(n->type),
-	         drop_name(n->reason));
-	log_event(note_level(n->type), fields, "%s%s%s%s", line,
-	          n->reason != DROP_NONE ? ": " : "",
-	          n->reason != DROP_NONE ? drop_name(n->reason) : "", note_hint(n->type));
+		 drop_name(n->reason));
+	log_event(note_level(n->type), fields, "%s%s%s%s", line, n->reason != DROP_NONE ? ": " : "",
+		  n->reason != DROP_NONE ? drop_name(n->reason) : "", note_hint(n->type));
 }
 
 /* The only use of the wall clock: what a person reads. */
@@ -152,5 +151,5 @@ void notes_summary(struct daemon *d)
 	for (unsigned i = 1; i < DROP_COUNT; i++)
 		if (drops[i])
 			log_notice("summary: drop %s %llu", drop_name(i),
-			           (unsigned long long)drops[i]);
+				   (unsigned long long)drops[i]);
 }

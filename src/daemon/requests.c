@@ -14,7 +14,8 @@
 #define REQUEST_LIMIT 1000 /* entries per answer when the client names no limit */
 #define REQUEST_LIMIT_MAX 10000
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers -----------------------------------------------------------------------------------
+ */
 
 static json_t *answer(const struct daemon *d, const char *key, json_t *list)
 {
@@ -23,8 +24,8 @@ static json_t *answer(const struct daemon *d, const char *key, json_t *list)
 
 static json_t *refuse(const struct daemon *d, const char *code, const char *text)
 {
-	return json_pack("{s:i, s:s, s:s, s:s}", "schema", 1, "node", d->params->node, "error", text,
-	                 "code", code);
+	return json_pack("{s:i, s:s, s:s, s:s}", "schema", 1, "node", d->params->node, "error",
+			 text, "code", code);
 }
 
 static json_t *show_ports(const struct daemon *d)
@@ -38,12 +39,12 @@ static json_t *show_ports(const struct daemon *d)
 
 		port_get_stats(p->port, &s);
 		more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rx_frames",
-		                 (json_int_t)s.rx_frames, "rx_bytes", (json_int_t)s.rx_bytes,
-		                 "tx_frames", (json_int_t)s.tx_frames, "tx_bytes",
-		                 (json_int_t)s.tx_bytes, "rx_dropped", (json_int_t)s.rx_dropped,
-		                 "rx_truncated", (json_int_t)s.rx_truncated, "tx_full",
-		                 (json_int_t)s.tx_full, "tx_size", (json_int_t)s.tx_size,
-		                 "tx_errors", (json_int_t)s.tx_errors);
+				 (json_int_t)s.rx_frames, "rx_bytes", (json_int_t)s.rx_bytes,
+				 "tx_frames", (json_int_t)s.tx_frames, "tx_bytes",
+				 (json_int_t)s.tx_bytes, "rx_dropped", (json_int_t)s.rx_dropped,
+				 "rx_truncated", (json_int_t)s.rx_truncated, "tx_full",
+				 (json_int_t)s.tx_full, "tx_size", (json_int_t)s.tx_size,
+				 "tx_errors", (json_int_t)s.tx_errors);
 		json_object_update(o, more);
 		json_decref(more);
 		if (p->missing_said)
@@ -56,8 +57,8 @@ static json_t *show_ports(const struct daemon *d)
 static json_t *show_version(void)
 {
 	return json_pack("[{s:s, s:{s:s, s:s, s:s, s:s}}]", "version", PACKAGE_VERSION, "libraries",
-	                 "libevent", event_get_version(), "jansson", JANSSON_VERSION, "libsodium",
-	                 sodium_version_string(), "libpcap", pcap_lib_version());
+			 "libevent", event_get_version(), "jansson", JANSSON_VERSION, "libsodium",
+			 sodium_version_string(), "libpcap", pcap_lib_version());
 }
 
 static json_t *show_paged(const struct daemon *d, const char *what, const json_t *request)
@@ -72,7 +73,7 @@ static json_t *show_paged(const struct daemon *d, const char *what, const json_t
 	if (limit > REQUEST_LIMIT_MAX)
 		limit = REQUEST_LIMIT_MAX;
 	list = flows ? view_flows(d->engine, &cursor, (uint32_t)limit, daemon_now_ns())
-	             : view_forwards(d->engine, &cursor, (uint32_t)limit, daemon_now_ns());
+		     : view_forwards(d->engine, &cursor, (uint32_t)limit, daemon_now_ns());
 	a = answer(d, what, list);
 	if (cursor)
 		json_object_set_new(a, "next", json_integer(cursor));
@@ -119,11 +120,12 @@ static json_t *request_monitor(struct daemon *d, struct control_client *cl, cons
 	unsigned mask = 0;
 	size_t i;
 
-	json_array_foreach(groups, i, g) {
+	json_array_foreach (groups, i, g) {
 		unsigned m = json_is_string(g) ? notes_group_mask(json_string_value(g)) : 0;
 		if (m == 0) {
 			json_decref(told);
-			return refuse(d, "usage", "groups are flows, queries, members, ports, drops, all");
+			return refuse(d, "usage",
+				      "groups are flows, queries, members, ports, drops, all");
 		}
 		mask |= m;
 		json_array_append(told, g);
@@ -161,8 +163,7 @@ static json_t *request_reload(struct daemon *d)
 {
 	char message[512];
 	bool ok = daemon_reload(d, message, sizeof(message));
-	json_t *a =
-		answer(d, "reload", json_pack("[{s:b, s:s}]", "ok", ok, "message", message));
+	json_t *a = answer(d, "reload", json_pack("[{s:b, s:s}]", "ok", ok, "message", message));
 
 	if (!ok) {
 		json_object_set_new(a, "error", json_string(message));
@@ -187,7 +188,7 @@ static json_t *request_log(struct daemon *d, const json_t *request)
 }
 
 static json_t *request_handle(void *arg, struct control_client *cl, const json_t *request,
-                              bool admin)
+			      bool admin)
 {
 	struct daemon *d = arg;
 	const char *verb = json_string_value(json_object_get(request, "verb"));
@@ -209,7 +210,8 @@ static json_t *request_handle(void *arg, struct control_client *cl, const json_t
 	return request_log(d, request);
 }
 
-/* --- clients ----------------------------------------------------------------------------------- */
+/* --- clients -----------------------------------------------------------------------------------
+ */
 
 static void client_close(struct daemon_client *c)
 {
@@ -278,8 +280,9 @@ static void client_accept(evutil_socket_t fd, short what, void *arg)
 		c->daemon = d;
 		c->client = client;
 		c->read = event_new(d->base, control_client_fd(client), EV_READ | EV_PERSIST,
-		                    client_readable, c);
-		c->write = event_new(d->base, control_client_fd(client), EV_WRITE, client_writable, c);
+				    client_readable, c);
+		c->write =
+			event_new(d->base, control_client_fd(client), EV_WRITE, client_writable, c);
 		c->next = d->clients;
 		d->clients = c;
 		event_add(c->read, NULL);
@@ -292,14 +295,14 @@ int requests_open(struct daemon *d)
 
 	if (!d->params->control_socket[0])
 		return 0;
-	d->control = control_new(d->params->control_socket, d->params->control_group, err,
-	                         sizeof(err));
+	d->control =
+		control_new(d->params->control_socket, d->params->control_group, err, sizeof(err));
 	if (!d->control) {
 		log_error("control: %s", err);
 		return -1;
 	}
-	d->control_event = event_new(d->base, control_fd(d->control), EV_READ | EV_PERSIST,
-	                             client_accept, d);
+	d->control_event =
+		event_new(d->base, control_fd(d->control), EV_READ | EV_PERSIST, client_accept, d);
 	event_add(d->control_event, NULL);
 	return 0;
 }

@@ -63,19 +63,19 @@ struct note {
 	enum note_type type;
 	uint64_t now_ns;
 	bool has_flow;
-	uint8_t dir;          /* direction the packet travels in */
+	uint8_t dir; /* direction the packet travels in */
 	struct flow_key key;
-	uint32_t member;      /* index into params->members, or NOTE_NO_MEMBER */
-	uint16_t port;        /* or PARAMS_NO_PORT */
-	uint16_t rule;        /* or POLICY_DEFAULT */
-	enum drop reason;     /* of NOTE_DROP, and why a flow or entry ended */
-	uint64_t query_id;    /* 0 = none */
-	const char *detail;   /* static text, or NULL */
+	uint32_t member;    /* index into params->members, or NOTE_NO_MEMBER */
+	uint16_t port;	    /* or PARAMS_NO_PORT */
+	uint16_t rule;	    /* or POLICY_DEFAULT */
+	enum drop reason;   /* of NOTE_DROP, and why a flow or entry ended */
+	uint64_t query_id;  /* 0 = none */
+	const char *detail; /* static text, or NULL */
 };
 
 struct datagram {
 	bool multicast;
-	struct endpoint to;   /* when not multicast */
+	struct endpoint to; /* when not multicast */
 	const uint8_t *data;
 	uint32_t size;
 };
@@ -86,7 +86,7 @@ struct actions {
 	struct frame frames[ACTIONS_FRAMES]; /* frame.port = where it leaves */
 	struct datagram datagrams[ACTIONS_DATAGRAMS];
 	struct note notes[ACTIONS_NOTES];
-	uint8_t *arena;       /* ACTIONS_ARENA bytes */
+	uint8_t *arena; /* ACTIONS_ARENA bytes */
 };
 
 struct actions *actions_new(void);

@@ -7,8 +7,8 @@
 #include "engine/engine_priv.h"
 #include "packet/decode.h"
 
-#define ENGINE_CHUNK 32                  /* packets in flight between the prefetching passes */
-#define ENGINE_BUSY_TICK_NS 2000000ULL   /* while something short-lived is pending */
+#define ENGINE_CHUNK 32			 /* packets in flight between the prefetching passes */
+#define ENGINE_BUSY_TICK_NS 2000000ULL	 /* while something short-lived is pending */
 #define ENGINE_IDLE_TICK_NS 100000000ULL /* otherwise */
 
 /* --- what the channel asks of us -------------------------------------------------------------- */
@@ -60,13 +60,13 @@ static void engine_subseed(struct rng *r, uint64_t *out, unsigned n)
 }
 
 static int engine_make_channel(struct engine *e, struct keyring *keys,
-                               const struct engine_seed *seed, struct rng *rng, uint64_t now_ns)
+			       const struct engine_seed *seed, struct rng *rng, uint64_t now_ns)
 {
 	struct channel_io io = {.arg = e,
-	                        .room = engine_room,
-	                        .emit = engine_emit,
-	                        .event = engine_member_event,
-	                        .counters = e->node.counters};
+				.room = engine_room,
+				.emit = engine_emit,
+				.event = engine_member_event,
+				.counters = e->node.counters};
 	struct rng own;
 
 	if (!e->params->cluster.enabled) {
@@ -79,10 +79,10 @@ static int engine_make_channel(struct engine *e, struct keyring *keys,
 }
 
 struct engine *engine_new(const struct params *params, struct keyring *keys,
-                          const struct engine_seed *seed, uint64_t now_ns)
+			  const struct engine_seed *seed, uint64_t now_ns)
 {
 	struct rng rng = {.key = {seed->words[0] ^ seed->words[2], seed->words[1] ^ seed->words[3]},
-	                  .counter = seed->words[4]};
+			  .counter = seed->words[4]};
 	struct engine *e = calloc(1, sizeof(*e));
 	uint64_t words[10];
 
@@ -139,14 +139,14 @@ static void engine_tell_segments(struct engine *e)
 }
 
 void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
-                     uint64_t now_ns, struct actions *out)
+		     uint64_t now_ns, struct actions *out)
 {
 	struct node_link l = {.up = link->up,
-	                      .mac = link->mac,
-	                      .mtu = link->mtu,
-	                      .takes_gso = link->takes_gso,
-	                      .takes_partial_csum = link->takes_partial_csum,
-	                      .is_capture = link->is_capture};
+			      .mac = link->mac,
+			      .mtu = link->mtu,
+			      .takes_gso = link->takes_gso,
+			      .takes_partial_csum = link->takes_partial_csum,
+			      .is_capture = link->is_capture};
 	bool changed = l.up != e->node.links[port].up;
 	struct note *note;
 
@@ -186,9 +186,9 @@ int engine_set_routes(struct engine *e, const struct engine_route *v, size_t n)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		copy[i] = (struct route){.dst = v[i].dst,
-		                         .via = v[i].via,
-		                         .port = v[i].port,
-		                         .metric = v[i].metric + 1};
+					 .via = v[i].via,
+					 .port = v[i].port,
+					 .metric = v[i].metric + 1};
 	rc = node_set_routes(&e->node, copy, n);
 	free(copy);
 	return rc;
@@ -292,7 +292,7 @@ static void engine_wake(struct engine *e)
 }
 
 void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t now_ns,
-                   struct actions *out)
+		   struct actions *out)
 {
 	node_begin(&e->node, now_ns, out);
 	e->node.counters[COUNTER_FRAMES_IN] += n;
@@ -302,7 +302,7 @@ void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t 
 }
 
 void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct endpoint *from,
-                     bool multicast, uint64_t now_ns, struct actions *out)
+		     bool multicast, uint64_t now_ns, struct actions *out)
 {
 	struct channel_message msg;
 
@@ -345,7 +345,7 @@ uint64_t engine_next(const struct engine *e)
 /* --- reload, flush, leave --------------------------------------------------------------------- */
 
 int engine_reload(struct engine *e, const struct params *params, struct keyring *keys,
-                  uint64_t now_ns, struct actions *out)
+		  uint64_t now_ns, struct actions *out)
 {
 	int rc;
 
@@ -376,7 +376,7 @@ void engine_goodbye(struct engine *e, uint64_t now_ns, struct actions *out)
 }
 
 uint32_t engine_flush(struct engine *e, enum engine_flush what, uint64_t now_ns,
-                      struct actions *out)
+		      struct actions *out)
 {
 	node_begin(&e->node, now_ns, out);
 	switch (what) {

@@ -30,19 +30,19 @@ struct engine_seed {
 /* `params` must outlive the engine or be replaced by engine_reload; `keys` (NULL without a cluster)
  * is owned by the engine from here on. NULL when memory does not suffice. */
 struct engine *engine_new(const struct params *params, struct keyring *keys,
-                          const struct engine_seed *seed, uint64_t now_ns);
+			  const struct engine_seed *seed, uint64_t now_ns);
 void engine_free(struct engine *e);
 
 struct engine_link {
 	bool up;
 	struct macaddr mac;
 	uint32_t mtu;
-	bool takes_gso;          /* super-frames may leave by it */
+	bool takes_gso; /* super-frames may leave by it */
 	bool takes_partial_csum;
-	bool is_capture;         /* a capture file: takes frames for any MAC, nobody answers ARP */
+	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
 };
 void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
-                     uint64_t now_ns, struct actions *out);
+		     uint64_t now_ns, struct actions *out);
 
 /* MTU of the cluster link: larger queries go without the packet. */
 void engine_set_cluster_mtu(struct engine *e, uint32_t mtu);
@@ -65,28 +65,28 @@ struct engine_route {
 int engine_set_routes(struct engine *e, const struct engine_route *v, size_t n);
 
 void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t now_ns,
-                   struct actions *out);
+		   struct actions *out);
 void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct endpoint *from,
-                     bool multicast, uint64_t now_ns, struct actions *out);
+		     bool multicast, uint64_t now_ns, struct actions *out);
 /* Timers. Returns when to call next. Every other call may bring that forward: ask engine_next. */
 uint64_t engine_tick(struct engine *e, uint64_t now_ns, struct actions *out);
 uint64_t engine_next(const struct engine *e);
 
 /* Swap in a new configuration, keeping all flows. `keys` NULL = keep the old ones. */
 int engine_reload(struct engine *e, const struct params *params, struct keyring *keys,
-                  uint64_t now_ns, struct actions *out);
+		  uint64_t now_ns, struct actions *out);
 void engine_goodbye(struct engine *e, uint64_t now_ns, struct actions *out);
 
 enum engine_flush { ENGINE_FLUSH_FLOWS, ENGINE_FLUSH_FORWARDS, ENGINE_FLUSH_NEGATIVE };
 /* Forget; returns how many. */
 uint32_t engine_flush(struct engine *e, enum engine_flush what, uint64_t now_ns,
-                      struct actions *out);
+		      struct actions *out);
 
 /* Which notes are wanted: bit (1 << enum note_type). */
 void engine_want_notes(struct engine *e, uint32_t mask);
 
-const uint64_t *engine_counters(const struct engine *e);          /* COUNTER_COUNT */
-const uint64_t *engine_drops(const struct engine *e);             /* DROP_COUNT */
-uint32_t engine_held(const struct engine *e);                     /* packets waiting for something */
+const uint64_t *engine_counters(const struct engine *e); /* COUNTER_COUNT */
+const uint64_t *engine_drops(const struct engine *e);	 /* DROP_COUNT */
+uint32_t engine_held(const struct engine *e);		 /* packets waiting for something */
 
 #endif

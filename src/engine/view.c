@@ -59,11 +59,12 @@ static json_t *flow_object(const struct flow_key *key, unsigned dir)
 	char buf[8];
 
 	return json_pack("{s:s, s:o, s:i, s:o, s:i}", "proto", flow_proto_text(buf, t.proto), "src",
-	                 address(&t.src), "sport", (int)t.sport, "dst", address(&t.dst), "dport",
-	                 (int)t.dport);
+			 address(&t.src), "sport", (int)t.sport, "dst", address(&t.dst), "dport",
+			 (int)t.dport);
 }
 
-/* --- status ------------------------------------------------------------------------------------ */
+/* --- status ------------------------------------------------------------------------------------
+ */
 
 static json_t *status_problems(const struct engine *e)
 {
@@ -102,10 +103,11 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 	json_t *problems = status_problems(e);
 	bool ok = json_array_size(problems) == 0;
 	json_t *s = json_pack(
-		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
-		"node", e->params->node, "version", version, "id", (int)e->params->node_id, "uptime_s",
-		seconds(now_ns, e->start_ns), "cluster", e->channel != NULL, "members_up",
-		e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
+		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
+		"s:o}",
+		"node", e->params->node, "version", version, "id", (int)e->params->node_id,
+		"uptime_s", seconds(now_ns, e->start_ns), "cluster", e->channel != NULL,
+		"members_up", e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
 		e->channel ? (int)e->params->n_members : 1, "flows",
 		(json_int_t)flow_table_count(f->states), "max_flows",
 		(json_int_t)flow_table_capacity(f->states), "forwards",
@@ -119,7 +121,8 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 	return json_pack("[o]", s);
 }
 
-/* --- members ----------------------------------------------------------------------------------- */
+/* --- members -----------------------------------------------------------------------------------
+ */
 
 static json_t *member_segments(const struct engine *e, const struct wire_segment *v, unsigned n)
 {
@@ -128,15 +131,16 @@ static json_t *member_segments(const struct engine *e, const struct wire_segment
 	for (unsigned i = 0; i < n; i++) {
 		uint16_t port = relay_port_of_segment(&e->firewall, v[i].name);
 		char name[PARAMS_NAME];
-		const struct port_params *p = port < e->params->n_ports ? &e->params->ports[port] : NULL;
+		const struct port_params *p =
+			port < e->params->n_ports ? &e->params->ports[port] : NULL;
 
 		if (p)
 			snprintf(name, sizeof(name), "%s", p->segment[0] ? p->segment : p->name);
 		else
 			snprintf(name, sizeof(name), "%016llx", (unsigned long long)v[i].name);
 		json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "segment", name, "mac",
-		                                      mac(&v[i].mac), "port",
-		                                      port_name(e->params, port)));
+						      mac(&v[i].mac), "port",
+						      port_name(e->params, port)));
 	}
 	return list;
 }
@@ -147,23 +151,23 @@ static json_t *member_object(const struct engine *e, uint32_t index, uint64_t no
 	bool self = index == e->params->self;
 	char buf[ADDR_TEXT];
 	json_t *where = m->has_endpoint ? text(endpoint_text(buf, &m->endpoint)) : json_null();
-	json_t *heard = m->heard_ns ? json_real(seconds(now_ns, m->heard_ns) * 1000.0) : json_null();
-	const char *state = self          ? "self"
-	                    : m->up       ? "up"
-	                    : !m->proven && m->heard_ns ? "unproven"
-	                                  : "down";
+	json_t *heard =
+		m->heard_ns ? json_real(seconds(now_ns, m->heard_ns) * 1000.0) : json_null();
+	const char *state = self			? "self"
+			    : m->up			? "up"
+			    : !m->proven && m->heard_ns ? "unproven"
+							: "down";
 
-	return json_pack("{s:s, s:i, s:b, s:s, s:o, s:f, s:o, s:I, s:s, s:o}", "name",
-	                 e->params->members[index].name, "id", (int)e->params->members[index].id,
-	                 "self", self, "state", state, "address", where, "since_s",
-	                 seconds(now_ns, m->since_ns ? m->since_ns : e->start_ns), "heard_ms", heard,
-	                 "flows",
-	                 (json_int_t)(self ? flow_table_count(e->firewall.states) : m->n_flows),
-	                 "path",
-	                 e->params->cluster.transport == TRANSPORT_UNICAST || m->by_unicast
-	                         ? "unicast"
-	                         : "multicast",
-	                 "segments", member_segments(e, m->segments, m->n_segments));
+	return json_pack(
+		"{s:s, s:i, s:b, s:s, s:o, s:f, s:o, s:I, s:s, s:o}", "name",
+		e->params->members[index].name, "id", (int)e->params->members[index].id, "self",
+		self, "state", state, "address", where, "since_s",
+		seconds(now_ns, m->since_ns ? m->since_ns : e->start_ns), "heard_ms", heard,
+		"flows", (json_int_t)(self ? flow_table_count(e->firewall.states) : m->n_flows),
+		"path",
+		e->params->cluster.transport == TRANSPORT_UNICAST || m->by_unicast ? "unicast"
+										   : "multicast",
+		"segments", member_segments(e, m->segments, m->n_segments));
 }
 
 json_t *view_members(const struct engine *e, uint64_t now_ns)
@@ -175,7 +179,8 @@ json_t *view_members(const struct engine *e, uint64_t now_ns)
 	return list;
 }
 
-/* --- flows, forwards, queries ------------------------------------------------------------------ */
+/* --- flows, forwards, queries ------------------------------------------------------------------
+ */
 
 static json_t *flow_askers(const struct engine *e, const struct state *s)
 {
@@ -191,14 +196,15 @@ static json_t *state_object(const struct engine *e, const struct state *s, uint6
 {
 	const struct firewall *f = &e->firewall;
 	json_t *o = flow_object(&s->entry.key, s->flags & STATE_ORIGIN_B ? 1 : 0);
-	json_t *more = json_pack(
-		"{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o}", "state", state_name(s),
-		"in", port_name(e->params, s->in_port), "out", port_name(e->params, s->out_port),
-		"rule", policy_rule_name(f->policy, s->rule), "age_s", age_s(now_ns, s->created_ms),
-		"expires_s", flow_table_left_ms(f->states, s, now_ns) / 1000.0, "packets",
-		(json_int_t)s->packets[0], (json_int_t)s->packets[1], "bytes",
-		(json_int_t)state_bytes(s, 0), (json_int_t)state_bytes(s, 1), "home", e->params->node,
-		"askers", flow_askers(e, s));
+	json_t *more = json_pack("{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o}",
+				 "state", state_name(s), "in", port_name(e->params, s->in_port),
+				 "out", port_name(e->params, s->out_port), "rule",
+				 policy_rule_name(f->policy, s->rule), "age_s",
+				 age_s(now_ns, s->created_ms), "expires_s",
+				 flow_table_left_ms(f->states, s, now_ns) / 1000.0, "packets",
+				 (json_int_t)s->packets[0], (json_int_t)s->packets[1], "bytes",
+				 (json_int_t)state_bytes(s, 0), (json_int_t)state_bytes(s, 1),
+				 "home", e->params->node, "askers", flow_askers(e, s));
 
 	json_object_update(o, more);
 	json_decref(more);
@@ -210,8 +216,7 @@ json_t *view_flows(const struct engine *e, uint32_t *cursor, uint32_t limit, uin
 	json_t *list = json_array();
 	const struct state *s = NULL;
 
-	while (json_array_size(list) < limit &&
-	       (s = flow_table_next(e->firewall.states, cursor)))
+	while (json_array_size(list) < limit && (s = flow_table_next(e->firewall.states, cursor)))
 		json_array_append_new(list, state_object(e, s, now_ns));
 	if (!s)
 		*cursor = 0;
@@ -226,13 +231,11 @@ json_t *view_forwards(const struct engine *e, uint32_t *cursor, uint32_t limit, 
 
 	while (t && json_array_size(list) < limit && (fw = flow_table_next(t, cursor))) {
 		json_t *o = flow_object(&fw->entry.key, fw->dir);
-		json_t *more =
-			json_pack("{s:s, s:s, s:f, s:f, s:I}", "home",
-		                  member_name(e->params, fw->member), "via",
-		                  fw->tunnel ? "tunnel" : "l2", "age_s",
-		                  age_s(now_ns, fw->created_ms), "expires_s",
-		                  flow_table_left_ms(t, fw, now_ns) / 1000.0, "packets",
-		                  (json_int_t)fw->packets);
+		json_t *more = json_pack(
+			"{s:s, s:s, s:f, s:f, s:I}", "home", member_name(e->params, fw->member),
+			"via", fw->tunnel ? "tunnel" : "l2", "age_s", age_s(now_ns, fw->created_ms),
+			"expires_s", flow_table_left_ms(t, fw, now_ns) / 1000.0, "packets",
+			(json_int_t)fw->packets);
 		json_object_update(o, more);
 		json_decref(more);
 		json_array_append_new(list, o);
@@ -250,10 +253,10 @@ json_t *view_queries(const struct engine *e, uint64_t now_ns)
 
 	while (e->firewall.queries && (q = flow_table_next(e->firewall.queries, &pos))) {
 		json_t *o = flow_object(&q->entry.key, q->dir);
-		json_t *more = json_pack("{s:o, s:f, s:i, s:i, s:s}", "id", hex64(q->id), "age_ms",
-		                         seconds(now_ns, q->sent_ns) * 1000.0, "tries",
-		                         (int)q->tries, "held", (int)q->held.n, "mode",
-		                         q->carried ? "carry" : "hold");
+		json_t *more =
+			json_pack("{s:o, s:f, s:i, s:i, s:s}", "id", hex64(q->id), "age_ms",
+				  seconds(now_ns, q->sent_ns) * 1000.0, "tries", (int)q->tries,
+				  "held", (int)q->held.n, "mode", q->carried ? "carry" : "hold");
 		json_object_update(o, more);
 		json_decref(more);
 		json_array_append_new(list, o);
@@ -261,17 +264,18 @@ json_t *view_queries(const struct engine *e, uint64_t now_ns)
 	return list;
 }
 
-/* --- counters, rules --------------------------------------------------------------------------- */
+/* --- counters, rules ---------------------------------------------------------------------------
+ */
 
 json_t *view_drops(const struct engine *e)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 1; i < DROP_COUNT; i++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s}", "reason", drop_name(i),
-		                                      "class", drop_class_name(drop_class(i)),
-		                                      "packets", (json_int_t)e->node.drops[i],
-		                                      "text", drop_text(i)));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:I, s:s}", "reason", drop_name(i), "class",
+					drop_class_name(drop_class(i)), "packets",
+					(json_int_t)e->node.drops[i], "text", drop_text(i)));
 	return list;
 }
 
@@ -281,8 +285,8 @@ json_t *view_counters(const struct engine *e)
 
 	for (unsigned i = 0; i < COUNTER_COUNT; i++)
 		json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "name", counter_name(i),
-		                                      "value", (json_int_t)e->node.counters[i],
-		                                      "text", counter_text(i)));
+						      "value", (json_int_t)e->node.counters[i],
+						      "text", counter_text(i)));
 	return list;
 }
 
@@ -292,9 +296,9 @@ static json_t *rule_object(const struct policy *p, uint16_t rule)
 	const struct policy_rule_stats *s = policy_stats(p, rule);
 
 	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "rule", policy_rule_name(p, rule), "action",
-	                 actions[policy_rule_action(p, rule)], "line",
-	                 (json_int_t)policy_rule_line(p, rule), "packets", (json_int_t)s->packets,
-	                 "bytes", (json_int_t)s->bytes);
+			 actions[policy_rule_action(p, rule)], "line",
+			 (json_int_t)policy_rule_line(p, rule), "packets", (json_int_t)s->packets,
+			 "bytes", (json_int_t)s->bytes);
 }
 
 json_t *view_rules(const struct engine *e)
@@ -308,7 +312,8 @@ json_t *view_rules(const struct engine *e)
 	return list;
 }
 
-/* --- the way out ------------------------------------------------------------------------------- */
+/* --- the way out -------------------------------------------------------------------------------
+ */
 
 json_t *view_neighbours(const struct engine *e, uint64_t now_ns)
 {
@@ -317,16 +322,16 @@ json_t *view_neighbours(const struct engine *e, uint64_t now_ns)
 	for (uint16_t i = 0; i < neigh_capacity(e->node.neighbours); i++) {
 		const struct neigh *n = neigh_at(e->node.neighbours, i);
 		bool known = n->state == NEIGH_REACHABLE || n->state == NEIGH_STALE ||
-		             n->state == NEIGH_PROBE;
+			     n->state == NEIGH_PROBE;
 		if (n->state == NEIGH_FREE)
 			continue;
 		json_array_append_new(
 			list, json_pack("{s:o, s:o, s:o, s:s, s:f, s:i}", "address",
-		                        address(&n->addr), "port", port_name(e->params, n->port),
-		                        "mac", known ? mac(&n->mac) : json_null(), "state",
-		                        neigh_state_name(n->state), "age_s",
-		                        n->since_ns ? seconds(now_ns, n->since_ns) : 0.0,
-		                        "waiting", (int)n->waiting.n));
+					address(&n->addr), "port", port_name(e->params, n->port),
+					"mac", known ? mac(&n->mac) : json_null(), "state",
+					neigh_state_name(n->state), "age_s",
+					n->since_ns ? seconds(now_ns, n->since_ns) : 0.0, "waiting",
+					(int)n->waiting.n));
 	}
 	return list;
 }
@@ -339,12 +344,11 @@ json_t *view_routes(const struct engine *e)
 	for (size_t i = 0; i < route_table_count(e->node.routes); i++) {
 		const struct route *r = route_table_at(e->node.routes, i);
 		json_t *via = ipaddr_is_unspecified(&r->via) ? json_null() : address(&r->via);
-		json_array_append_new(list,
-		                      json_pack("{s:s, s:o, s:o, s:s, s:I}", "prefix",
-		                                prefix_text(buf, &r->dst), "via", via, "port",
-		                                port_name(e->params, r->port), "from",
-		                                r->from_config ? "config" : "kernel", "metric",
-		                                (json_int_t)r->metric));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:s, s:I}", "prefix",
+						      prefix_text(buf, &r->dst), "via", via, "port",
+						      port_name(e->params, r->port), "from",
+						      r->from_config ? "config" : "kernel",
+						      "metric", (json_int_t)r->metric));
 	}
 	return list;
 }
@@ -363,12 +367,13 @@ json_t *view_port(const struct engine *e, uint16_t port)
 			json_array_append_new(addresses, text(prefix_text(buf, &x)));
 		}
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:s, s:o}", "name", p->name, "device",
-	                 p->device, "backend", backends[p->backend], "state", l->up ? "up" : "down",
-	                 "mac", mac(&l->mac), "mtu", (json_int_t)l->mtu, "segment",
-	                 p->segment[0] ? p->segment : p->name, "addresses", addresses);
+			 p->device, "backend", backends[p->backend], "state", l->up ? "up" : "down",
+			 "mac", mac(&l->mac), "mtu", (json_int_t)l->mtu, "segment",
+			 p->segment[0] ? p->segment : p->name, "addresses", addresses);
 }
 
-/* --- configuration ----------------------------------------------------------------------------- */
+/* --- configuration -----------------------------------------------------------------------------
+ */
 
 static void setting(json_t *list, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -430,13 +435,14 @@ json_t *view_config(const struct params *p)
 	return list;
 }
 
-/* --- events ------------------------------------------------------------------------------------ */
+/* --- events ------------------------------------------------------------------------------------
+ */
 
 json_t *view_event(const struct engine *e, const struct note *n, const char *time)
 {
 	const struct params *p = e->params;
-	json_t *o = json_pack("{s:i, s:s, s:s, s:s}", "schema", 1, "event", note_name(n->type), "time",
-	                      time, "node", p->node);
+	json_t *o = json_pack("{s:i, s:s, s:s, s:s}", "schema", 1, "event", note_name(n->type),
+			      "time", time, "node", p->node);
 
 	if (n->has_flow)
 		json_object_set_new(o, "flow", flow_object(&n->key, n->dir));

@@ -68,16 +68,21 @@ void answer_flush_releases(struct firewall *f)
 
 static struct seen_query *answer_seen(struct firewall *f, uint64_t id, uint32_t member, bool *again)
 {
-	struct seen_query *s = &f->seen[id % SEEN_QUERIES];
+	struct seen_set *set = &f->seen[id % SEEN_SETS];
+	struct seen_query *s;
 
-	*again = s->id == id && s->member == member;
-	if (!*again)
-		*s = (struct seen_query){.id = id, .member = member};
+	*again = true;
+	for (unsigned i = 0; i < SEEN_WAYS; i++)
+		if (set->ways[i].id == id && set->ways[i].member == member)
+			return &set->ways[i];
+	*again = false;
+	s = &set->ways[set->next++ % SEEN_WAYS];
+	*s = (struct seen_query){.id = id, .member = member};
 	return s;
 }
 
 static void answer_confirm(struct firewall *f, uint32_t member, const struct wire_query *q,
-                           const struct state *s, bool delivered)
+			   const struct state *s, bool delivered)
 {
 	struct wire_confirm c = {.id = q->id, .key = s->entry.key, .rank = state_rank(s)};
 	struct note *note = node_note(f->node, NOTE_ANSWERED);
@@ -92,7 +97,7 @@ static void answer_confirm(struct firewall *f, uint32_t member, const struct wir
 		note->detail = delivered ? "delivered" : "to be forwarded";
 	}
 	c.flags = (uint8_t)((delivered ? WIRE_CONFIRM_DELIVERED : 0) |
-	                    (q->flags & WIRE_QUERY_FRAGMENT ? WIRE_CONFIRM_FRAGMENT : 0));
+			    (q->flags & WIRE_QUERY_FRAGMENT ? WIRE_CONFIRM_FRAGMENT : 0));
 	c.age_ms = (uint32_t)(f->node->now_ns / 1000000) - s->created_ms;
 	c.life_ms = flow_table_left_ms(f->states, s, f->node->now_ns);
 	if (!channel_begin(f->channel, 128, &body))
@@ -102,10 +107,10 @@ static void answer_confirm(struct firewall *f, uint32_t member, const struct wir
 		node_count(f->node, COUNTER_QUERY_ANSWERED);
 }
 
-/* A packet that came inside a message, as a frame: the bytes before it belong to the opened message,
- * which has been decoded, and become an Ethernet header without addresses. */
+/* A packet that came inside a message, as a frame: the bytes before it belong to the opened
+ * message, which has been decoded, and become an Ethernet header without addresses. */
 static bool answer_frame(struct pkt *pkt, struct frame *frame, const uint8_t *packet, uint16_t len,
-                         uint16_t port)
+			 uint16_t port)
 {
 	uint8_t *eth = (uint8_t *)packet - 14;
 	bool v6 = len > 0 && packet[0] >> 4 == 6;
@@ -122,7 +127,7 @@ static bool answer_frame(struct pkt *pkt, struct frame *frame, const uint8_t *pa
 
 /* Deliver the carried packet as if it had come here. */
 static void answer_deliver(struct firewall *f, struct state *s, const struct wire_query *q,
-                           struct lookup *l)
+			   struct lookup *l)
 {
 	uint16_t port = relay_port_of_segment(f, q->segment);
 	struct frame frame;
@@ -160,7 +165,7 @@ static bool answer_fragment_flow(struct firewall *f, const struct wire_query *q,
 /* Both have a state for the flow: the one that has come further, then the older, then the smaller
  * node id is home. True when it is this node. */
 static bool answer_we_win(const struct firewall *f, const struct state *s,
-                          const struct wire_query *q, uint32_t member)
+			  const struct wire_query *q, uint32_t member)
 {
 	uint32_t age = (uint32_t)(f->node->now_ns / 1000000) - s->created_ms;
 	uint8_t rank = state_rank(s);
@@ -173,7 +178,7 @@ static bool answer_we_win(const struct firewall *f, const struct state *s,
 }
 
 static void answer_give_way(struct firewall *f, struct state *s, const struct wire_query *q,
-                            uint32_t member)
+			    uint32_t member)
 {
 	struct wire_confirm c = {.id = q->id, .rank = q->rank, .age_ms = q->age_ms};
 
@@ -245,7 +250,7 @@ void answer_forward(struct firewall *f, struct channel_message *msg)
 	}
 	node_count(f->node, COUNTER_FRAMES_TUNNEL_IN);
 	if (!answer_frame(&pkt, &frame, m.packet, m.packet_len,
-	                  relay_port_of_segment(f, m.segment))) {
+			  relay_port_of_segment(f, m.segment))) {
 		node_drop_frame(f->node, &frame, DROP_SHORT_FRAME);
 		return;
 	}

@@ -35,7 +35,8 @@ static struct flow_key ask_table_key(const struct flow_key *key, bool fragment, 
 	return k;
 }
 
-static void ask_note(struct firewall *f, enum note_type type, const struct query *q, uint32_t member)
+static void ask_note(struct firewall *f, enum note_type type, const struct query *q,
+		     uint32_t member)
 {
 	struct note *note = node_note(f->node, type);
 
@@ -48,15 +49,15 @@ static void ask_note(struct firewall *f, enum note_type type, const struct query
 	note->query_id = q->id;
 	note->member = member;
 	note->detail = q->flags & WIRE_QUERY_FRAGMENT ? "fragment"
-	               : q->flags & WIRE_QUERY_OWN    ? "two homes?"
-	               : q->carried                   ? "packet carried"
-	                                              : "header only";
+		       : q->flags & WIRE_QUERY_OWN    ? "two homes?"
+		       : q->carried		      ? "packet carried"
+						      : "header only";
 }
 
 /* --- when nobody answers --------------------------------------------------------------------- */
 
 void ask_exception(struct firewall *f, struct pkt *pkt, struct lookup *l, enum drop reason,
-                   bool maybe_delivered)
+		   bool maybe_delivered)
 {
 	enum cluster_exception x = f->params->cluster.exception;
 
@@ -87,9 +88,9 @@ static void ask_give_up(struct firewall *f, struct query *q)
 		if (own || pkt_decode(&pkt, &h->frame) != DROP_NONE) {
 			node_drop_held(f->node, h, own ? DROP_TCP_STATE : DROP_QUERY_TIMEOUT);
 		} else if (l.key.zone != ASK_ZONE_FRAGMENT && !pkt.fragment &&
-		           firewall_lookup(f, &pkt, &l, &wait) == DROP_NONE) {
+			   firewall_lookup(f, &pkt, &l, &wait) == DROP_NONE) {
 			struct state *s = home_find(f, &l); /* picked up a moment ago */
-			if (s && !(first && carried))
+			if (s && !state_is_over(s) && !(first && carried))
 				home_packet(f, s, &pkt, &l);
 			else
 				ask_exception(f, &pkt, &l, DROP_QUERY_TIMEOUT, first && carried);
@@ -108,10 +109,10 @@ static bool ask_send(struct firewall *f, struct query *q, const struct state *ow
 	struct frame *frame = &q->held.head->frame;
 	bool fragment = q->flags & WIRE_QUERY_FRAGMENT;
 	struct wire_query m = {.id = q->id,
-	                       .key = q->entry.key,
-	                       .flags = q->flags,
-	                       .segment = f->segment_ids[q->port],
-	                       .frag_id = q->frag_id};
+			       .key = q->entry.key,
+			       .flags = q->flags,
+			       .segment = f->segment_ids[q->port],
+			       .frag_id = q->frag_id};
 	struct pkt pkt;
 	struct wcur body;
 
@@ -141,14 +142,13 @@ static bool ask_send(struct firewall *f, struct query *q, const struct state *ow
  * of one for a moment, and both would deliver; so there the asker keeps the packet and forwards it
  * to the one it chooses. */
 static bool ask_carry(struct firewall *f, struct held *first, const struct pkt *pkt,
-                      const struct flow_key *key)
+		      const struct flow_key *key)
 {
 	struct frame *frame = &first->frame;
 	uint32_t size = frame->len - pkt->l3;
 
 	if (f->params->cluster.query == QUERY_HOLD || key->proto != IPPROTO_NUM_TCP ||
-	    frame->vnet.gso_type != VNET_GSO_NONE ||
-	    size > UINT16_MAX ||
+	    frame->vnet.gso_type != VNET_GSO_NONE || size > UINT16_MAX ||
 	    wire_query_size(key, size) - WIRE_OVERHEAD > channel_room(f->channel))
 		return false;
 	if (f->query_bytes.credit / 1000000000ULL < f->query_bytes.burst / 2)
@@ -163,7 +163,7 @@ static uint32_t ask_wait_ms(const struct firewall *f, const struct query *q)
 }
 
 static void ask_open(struct firewall *f, struct pkt *pkt, const struct flow_key *key, uint64_t hash,
-                     struct lookup *l, const struct state *own)
+		     struct lookup *l, const struct state *own)
 {
 	bool fragment = key->zone == ASK_ZONE_FRAGMENT;
 	struct query *q = flow_table_insert(f->queries, key, hash);
@@ -184,12 +184,11 @@ static void ask_open(struct firewall *f, struct pkt *pkt, const struct flow_key 
 	q->port = pkt->frame->port;
 	q->frag_id = pkt->frag_id;
 	q->carried = !own && ask_carry(f, h, pkt, &l->key);
-	q->flags = (uint8_t)((q->carried ? WIRE_QUERY_CARRIED : 0) |
-	                     (l->dir ? WIRE_QUERY_DIR : 0) |
-	                     (pkt->icmp_error ? WIRE_QUERY_ERROR : 0) |
-	                     (fragment ? WIRE_QUERY_FRAGMENT : 0) | (own ? WIRE_QUERY_OWN : 0));
-	bucket_take(&f->query_bytes,
-	            1 + (q->carried ? (h->frame.len + 160) / 1024 : 0), f->node->now_ns);
+	q->flags = (uint8_t)((q->carried ? WIRE_QUERY_CARRIED : 0) | (l->dir ? WIRE_QUERY_DIR : 0) |
+			     (pkt->icmp_error ? WIRE_QUERY_ERROR : 0) |
+			     (fragment ? WIRE_QUERY_FRAGMENT : 0) | (own ? WIRE_QUERY_OWN : 0));
+	bucket_take(&f->query_bytes, 1 + (q->carried ? (h->frame.len + 160) / 1024 : 0),
+		    f->node->now_ns);
 	node_count(f->node, COUNTER_QUERY_SENT);
 	if (!q->carried)
 		node_count(f->node, COUNTER_QUERY_HEADER_ONLY);
@@ -233,8 +232,8 @@ void ask_packet(struct firewall *f, struct pkt *pkt, struct lookup *l, const str
 	hash = flow_table_hash(f->queries, &key);
 	q = flow_table_find(f->queries, &key, hash);
 	if (q) {
-		struct held *h = q->held.n < f->params->cluster.query_queue ? node_hold(f->node, pkt)
-		                                                             : NULL;
+		struct held *h =
+			q->held.n < f->params->cluster.query_queue ? node_hold(f->node, pkt) : NULL;
 		if (h)
 			held_push(&q->held, h);
 		else
@@ -252,7 +251,7 @@ void ask_packet(struct firewall *f, struct pkt *pkt, struct lookup *l, const str
 
 /* Everything that waited goes to the home, in order; the first not when the home had it already. */
 static void ask_relay_held(struct firewall *f, struct held_queue *held, uint32_t member,
-                           bool delivered, struct forward *fw)
+			   bool delivered, struct forward *fw)
 {
 	struct held *h;
 	struct pkt pkt;
@@ -271,7 +270,8 @@ static void ask_relay_held(struct firewall *f, struct held_queue *held, uint32_t
 }
 
 /* The datagram's first fragment is with its home: the later ones follow it. */
-static void ask_fragment_known(struct firewall *f, const struct query *q, const struct flow_key *key)
+static void ask_fragment_known(struct firewall *f, const struct query *q,
+			       const struct flow_key *key)
 {
 	struct pkt pkt;
 	struct frag *frag;
@@ -290,14 +290,15 @@ static void ask_fragment_known(struct firewall *f, const struct query *q, const 
 /* A second home has confirmed: one must give way. The first keeps the flow unless the second has
  * come further or is older. */
 static void ask_conflict(struct firewall *f, struct forward *fw, uint32_t member,
-                         const struct wire_confirm *c)
+			 const struct wire_confirm *c)
 {
-	bool second = c->rank != fw->home_rank ? c->rank > fw->home_rank : c->age_ms > fw->home_age_ms;
+	bool second =
+		c->rank != fw->home_rank ? c->rank > fw->home_rank : c->age_ms > fw->home_age_ms;
 	uint32_t loser = second ? fw->member : member;
 	struct wire_yield y = {.key = fw->entry.key,
-	                       .winner = f->params->members[second ? member : fw->member].id,
-	                       .rank = second ? c->rank : fw->home_rank,
-	                       .age_ms = second ? c->age_ms : fw->home_age_ms};
+			       .winner = f->params->members[second ? member : fw->member].id,
+			       .rank = second ? c->rank : fw->home_rank,
+			       .age_ms = second ? c->age_ms : fw->home_age_ms};
 	struct note *note = node_note(f->node, NOTE_HOME_CONFLICT);
 	struct wcur body;
 
@@ -348,6 +349,18 @@ static struct query *ask_find(struct firewall *f, const struct wire_confirm *c)
 	return NULL;
 }
 
+/* Another member is home: a state of our own gives way, be it a handshake that has come less far or
+ * an earlier connection of the same endpoints. */
+static void ask_drop_own(struct firewall *f, const struct query *q, const struct flow_key *key)
+{
+	struct state *s = flow_table_find(f->states, key, flow_table_hash(f->states, key));
+
+	if (q->flags & WIRE_QUERY_OWN)
+		node_count(f->node, COUNTER_HOME_CONFLICT);
+	if (s && ((q->flags & WIRE_QUERY_OWN) || state_is_over(s)))
+		home_remove(f, s, DROP_NONE);
+}
+
 void ask_confirmed(struct firewall *f, const struct channel_message *msg)
 {
 	struct rcur body = msg->body;
@@ -371,12 +384,7 @@ void ask_confirmed(struct firewall *f, const struct channel_message *msg)
 	ask_note(f, NOTE_CONFIRM, q, msg->member);
 	if (q->flags & WIRE_QUERY_FRAGMENT)
 		ask_fragment_known(f, q, &c.key);
-	if (q->flags & WIRE_QUERY_OWN) { /* the other home has come further */
-		struct state *s = flow_table_find(f->states, &c.key, flow_table_hash(f->states, &c.key));
-		node_count(f->node, COUNTER_HOME_CONFLICT);
-		if (s)
-			home_remove(f, s, DROP_NONE);
-	}
+	ask_drop_own(f, q, &c.key);
 	held = q->held;
 	dir = q->dir;
 	delivered = q->carried && (c.flags & WIRE_CONFIRM_DELIVERED);
@@ -397,7 +405,7 @@ static void ask_due(void *arg, void *entry)
 
 		if (q->flags & WIRE_QUERY_OWN)
 			own = flow_table_find(f->states, &q->entry.key,
-			                      flow_table_hash(f->states, &q->entry.key));
+					      flow_table_hash(f->states, &q->entry.key));
 		q->tries++;
 		node_count(f->node, COUNTER_QUERY_RETRIED);
 		ask_note(f, NOTE_QUERY_RETRY, q, NOTE_NO_MEMBER);
@@ -409,7 +417,7 @@ static void ask_due(void *arg, void *entry)
 	ask_note(f, NOTE_QUERY_TIMEOUT, q, NOTE_NO_MEMBER);
 	if (!(q->flags & WIRE_QUERY_OWN))
 		negative_put(f->negative, flow_table_hash(f->queries, &q->entry.key),
-		             f->node->now_ns + 1000000ULL * f->params->cluster.negative_ms);
+			     f->node->now_ns + 1000000ULL * f->params->cluster.negative_ms);
 	ask_give_up(f, q);
 }
 

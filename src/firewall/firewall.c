@@ -21,8 +21,8 @@ static int firewall_make_tables(struct firewall *f, const uint64_t seed[10])
 	struct hash_key flows = firewall_subkey(seed), queries = firewall_subkey(seed + 2);
 	struct hash_key frags = firewall_subkey(seed + 4), sources = firewall_subkey(seed + 6);
 	struct frag_params frag = {.capacity = p->firewall.max_fragments,
-	                           .per_source = p->firewall.max_fragments / 4 + 1,
-	                           .timeout_ms = p->firewall.timeout_ms.fragment};
+				   .per_source = p->firewall.max_fragments / 4 + 1,
+				   .timeout_ms = p->firewall.timeout_ms.fragment};
 	uint64_t now = f->node->now_ns;
 
 	/* States and forwards share a key, so one hash per packet serves both look-ups. */
@@ -34,19 +34,19 @@ static int firewall_make_tables(struct firewall *f, const uint64_t seed[10])
 		return -ENOMEM;
 	if (!f->channel)
 		return 0;
-	f->forwards =
-		flow_table_new(sizeof(struct forward), p->cluster.max_forwards, &flows, now);
+	f->forwards = flow_table_new(sizeof(struct forward), p->cluster.max_forwards, &flows, now);
 	f->queries = flow_table_new(sizeof(struct query), p->cluster.max_queries, &queries, now);
 	f->negative = negative_new();
 	f->sources = source_buckets_new(&sources);
 	f->releases = calloc(PARAMS_MEMBERS, sizeof(*f->releases));
-	if (!f->forwards || !f->queries || !f->negative || !f->sources || !f->releases)
+	f->seen = calloc(SEEN_SETS, sizeof(*f->seen));
+	if (!f->forwards || !f->queries || !f->negative || !f->sources || !f->releases || !f->seen)
 		return -ENOMEM;
 	return 0;
 }
 
 int firewall_init(struct firewall *f, struct node *node, struct channel *channel,
-                  const uint64_t seed[10])
+		  const uint64_t seed[10])
 {
 	int rc;
 
@@ -75,6 +75,7 @@ void firewall_fini(struct firewall *f)
 	source_counts_free(f->source_flows);
 	policy_free(f->policy);
 	free(f->releases);
+	free(f->seen);
 	memset(f, 0, sizeof(*f));
 }
 
@@ -99,7 +100,7 @@ static void firewall_forget_members(struct firewall *f)
 	answer_flush_releases(f);
 	while ((s = flow_table_next(f->states, &pos)))
 		s->askers = 0;
-	memset(f->seen, 0, sizeof(f->seen));
+	memset(f->seen, 0, SEEN_SETS * sizeof(*f->seen));
 }
 
 static bool firewall_same_members(const struct params *x, const struct params *y)
@@ -153,7 +154,7 @@ void firewall_members_changed(struct firewall *f)
 /* --- which flow? ----------------------------------------------------------------------------- */
 
 static void lookup_tuple(struct firewall *f, struct lookup *l, const struct pkt_tuple *t,
-                         uint8_t version)
+			 uint8_t version)
 {
 	l->dir = flow_key_make(&l->key, t, version);
 	l->hash = flow_table_hash(f->states, &l->key);
@@ -257,7 +258,8 @@ static bool early_try(struct firewall *f, struct held *h)
 	if (f->node->now_ns < h->when_ns + EARLY_WAIT_NS)
 		return false;
 	if (!f->channel || l.from != NOTE_NO_MEMBER) {
-		if (f->node->now_ns < h->when_ns + 1000000ULL * f->params->firewall.timeout_ms.fragment)
+		if (f->node->now_ns <
+		    h->when_ns + 1000000ULL * f->params->firewall.timeout_ms.fragment)
 			return false;
 		node_drop_held(f->node, h, DROP_FRAG_TIMEOUT);
 		return true;
@@ -300,10 +302,10 @@ static void firewall_unknown(struct firewall *f, struct pkt *pkt, struct lookup 
 	ask_packet(f, pkt, l, NULL);
 }
 
-/* The answer to a SYN on an entry that is older than a handshake: the endpoints have been taken into
- * use again, perhaps with another home. */
+/* The answer to a SYN on an entry that is older than a handshake: the endpoints have been taken
+ * into use again, perhaps with another home. */
 static bool firewall_begins_anew(const struct firewall *f, const struct forward *fw,
-                                 const struct pkt *pkt)
+				 const struct pkt *pkt)
 {
 	uint32_t age = (uint32_t)(f->node->now_ns / 1000000) - fw->created_ms;
 

@@ -28,18 +28,21 @@
 #include "flow/table.h"
 #include "node/node.h"
 
-#define SEEN_QUERIES 8192 /* queries whose packet was delivered, remembered by the home */
+/* Queries that the home has answered, remembered so that a repeated one is not delivered again: sets
+ * of eight, the oldest of a set gives way. */
+#define SEEN_SETS 4096
+#define SEEN_WAYS 8
 
 /* An open query; an entry of the table of queries, armed for its next step. */
 struct query {
 	struct flow_entry entry; /* first; for fragments see ask.c */
 	uint64_t id;
-	uint64_t sent_ns;        /* first sent */
-	struct held_queue held;  /* the first is the one that asked */
+	uint64_t sent_ns;	/* first sent */
+	struct held_queue held; /* the first is the one that asked */
 	uint8_t tries;
 	uint8_t dir;
-	uint8_t flags;           /* WIRE_QUERY_* of the message */
-	bool carried;            /* the first held packet is inside the message */
+	uint8_t flags; /* WIRE_QUERY_* of the message */
+	bool carried;  /* the first held packet is inside the message */
 	uint16_t port;
 	uint32_t frag_id;
 };
@@ -48,6 +51,11 @@ struct seen_query {
 	uint64_t id;
 	uint32_t member;
 	bool delivered;
+};
+
+struct seen_set {
+	struct seen_query ways[SEEN_WAYS];
+	uint32_t next;
 };
 
 struct firewall {
@@ -68,28 +76,28 @@ struct firewall {
 	struct source_buckets *sources;
 	struct source_counts *source_flows; /* NULL without max-per-source */
 	struct bucket query_packets, query_bytes;
-	struct seen_query seen[SEEN_QUERIES];
+	struct seen_set *seen; /* SEEN_SETS */
 
 	struct wire_keys *releases; /* one batch per member */
 	uint64_t release_due_ns;
 
-	uint64_t member_macs;       /* filter: one bit per last byte of a member's MAC */
+	uint64_t member_macs; /* filter: one bit per last byte of a member's MAC */
 	uint64_t segment_ids[PARAMS_PORTS];
 	uint32_t config_generation;
 };
 
 /* `seed` from the kernel. 0 or -ENOMEM; then nothing is left behind. */
 int firewall_init(struct firewall *f, struct node *node, struct channel *channel,
-                  const uint64_t seed[10]);
+		  const uint64_t seed[10]);
 void firewall_fini(struct firewall *f);
 int firewall_configure(struct firewall *f, const struct params *params);
 
 struct lookup {
 	struct flow_key key;
 	uint64_t hash;
-	unsigned dir;      /* direction of the packet, or for an ICMP error of the quoted packet */
-	uint32_t from;     /* member that forwarded it, or NOTE_NO_MEMBER */
-	bool prepared;     /* key, dir and hash are filled in */
+	unsigned dir;	   /* direction of the packet, or for an ICMP error of the quoted packet */
+	uint32_t from;	   /* member that forwarded it, or NOTE_NO_MEMBER */
+	bool prepared;	   /* key, dir and hash are filled in */
 	bool delivering;   /* carried by a query: what does not fit is dropped, nothing asked */
 	struct frag *frag; /* tracker of a fragmented datagram */
 };
@@ -132,7 +140,7 @@ struct forward *relay_find(struct firewall *f, const struct lookup *l);
 /* Send a packet to its home by layer 2 or tunnel. Takes the frame over. */
 void relay_to_home(struct firewall *f, struct pkt *pkt, uint32_t member, struct forward *fw);
 struct forward *relay_learn(struct firewall *f, const struct flow_key *key, unsigned dir,
-                            uint32_t member, const struct wire_confirm *c);
+			    uint32_t member, const struct wire_confirm *c);
 void relay_remove(struct firewall *f, struct forward *fw, const char *why);
 uint64_t relay_tick(struct firewall *f);
 uint32_t relay_member_by_mac(const struct firewall *f, uint16_t port, const struct macaddr *mac);
@@ -142,7 +150,7 @@ uint16_t relay_port_of_segment(const struct firewall *f, uint64_t segment);
 void ask_packet(struct firewall *f, struct pkt *pkt, struct lookup *l, const struct state *own);
 void ask_confirmed(struct firewall *f, const struct channel_message *msg);
 void ask_exception(struct firewall *f, struct pkt *pkt, struct lookup *l, enum drop reason,
-                   bool maybe_delivered);
+		   bool maybe_delivered);
 uint64_t ask_tick(struct firewall *f);
 
 /* answer.c */

@@ -111,10 +111,10 @@ static bool home_evict(struct firewall *f)
 static struct policy_packet home_policy_packet(const struct firewall *f, const struct pkt *pkt)
 {
 	return (struct policy_packet){.tuple = &pkt->tuple,
-	                              .in_port = pkt->frame->port,
-	                              .out_port = node_route_port(f->node, &pkt->tuple.dst),
-	                              .icmp_type = pkt->icmp_type,
-	                              .icmp_code = pkt->icmp_code};
+				      .in_port = pkt->frame->port,
+				      .out_port = node_route_port(f->node, &pkt->tuple.dst),
+				      .icmp_type = pkt->icmp_type,
+				      .icmp_code = pkt->icmp_code};
 }
 
 bool home_policy_possible(const struct firewall *f, const struct pkt *pkt, const struct lookup *l)
@@ -130,13 +130,12 @@ bool home_policy_possible(const struct firewall *f, const struct pkt *pkt, const
 	if (policy_possible(f->policy, &p))
 		return true;
 	back = (struct pkt_tuple){.src = tuple.dst,
-	                          .dst = tuple.src,
-	                          .sport = tuple.dport,
-	                          .dport = tuple.sport,
-	                          .proto = tuple.proto};
-	p = (struct policy_packet){.tuple = &back,
-	                           .in_port = p.out_port,
-	                           .out_port = pkt->frame->port};
+				  .dst = tuple.src,
+				  .sport = tuple.dport,
+				  .dport = tuple.sport,
+				  .proto = tuple.proto};
+	p = (struct policy_packet){
+		.tuple = &back, .in_port = p.out_port, .out_port = pkt->frame->port};
 	return policy_possible(f->policy, &p);
 }
 
@@ -156,7 +155,7 @@ bool home_starts_flow(const struct pkt *pkt)
 }
 
 static void home_note_rule(struct firewall *f, const struct lookup *l, const struct pkt *pkt,
-                           const struct policy_verdict *v)
+			   const struct policy_verdict *v)
 {
 	struct note *note = v->log ? node_note(f->node, NOTE_RULE) : NULL;
 	static const char *const details[] = {"pass", "drop", "reject"};
@@ -174,7 +173,7 @@ static void home_note_rule(struct firewall *f, const struct lookup *l, const str
 /* --- a new flow ------------------------------------------------------------------------------ */
 
 static struct state *home_insert(struct firewall *f, struct pkt *pkt, struct lookup *l,
-                                 uint16_t rule)
+				 uint16_t rule)
 {
 	struct node *n = f->node;
 	struct state *s = flow_table_insert(f->states, &l->key, l->hash);
@@ -239,7 +238,7 @@ static void home_refuse(struct firewall *f, struct pkt *pkt, const struct policy
 /* A refusal is final unless the packet could be the answer in a flow of the other direction, whose
  * home somebody else is. */
 static bool home_refusal_final(const struct firewall *f, const struct pkt *pkt,
-                               const struct lookup *l)
+			       const struct lookup *l)
 {
 	return !f->channel || pkt->tuple.proto == IPPROTO_NUM_TCP || is_icmp(&l->key) ||
 	       l->from != NOTE_NO_MEMBER || !home_policy_possible(f, pkt, l);
@@ -287,25 +286,27 @@ bool home_pickup(struct firewall *f, struct pkt *pkt, struct lookup *l)
 	struct policy_packet p = home_policy_packet(f, pkt);
 	struct policy_verdict v = policy_judge(f->policy, &p);
 	struct pkt_tuple back = {.src = pkt->tuple.dst,
-	                         .dst = pkt->tuple.src,
-	                         .sport = pkt->tuple.dport,
-	                         .dport = pkt->tuple.sport,
-	                         .proto = pkt->tuple.proto};
+				 .dst = pkt->tuple.src,
+				 .sport = pkt->tuple.dport,
+				 .dport = pkt->tuple.sport,
+				 .proto = pkt->tuple.proto};
 	bool reverse = v.action != RULE_PASS;
 	struct state *s;
 
 	if (pkt->icmp_error || (pkt->fragment && pkt->frag_offset > 0))
 		return false;
 	if (reverse) {
-		p = (struct policy_packet){.tuple = &back,
-		                           .in_port = p.out_port,
-		                           .out_port = pkt->frame->port};
+		p = (struct policy_packet){
+			.tuple = &back, .in_port = p.out_port, .out_port = pkt->frame->port};
 		v = policy_judge(f->policy, &p);
 	}
 	if (v.action != RULE_PASS)
 		return false;
 	if (node_ttl_expired(f->node, pkt) || !home_admit(f, pkt))
 		return true;
+	s = home_find(f, l);
+	if (s) /* a connection that is over, and did not explain the packet */
+		home_remove(f, s, DROP_NONE);
 	s = home_insert(f, pkt, l, v.rule);
 	if (!s) {
 		node_drop(f->node, pkt, DROP_FLOW_TABLE_FULL);
@@ -347,7 +348,7 @@ void home_deliver(struct firewall *f, struct state *s, struct pkt *pkt, const st
 	struct hop hop = home_hop(f, s, side);
 
 	flow_table_arm(f->states, s, f->node->now_ns,
-	               state_timeout(s, &f->params->firewall.timeout_ms));
+		       state_timeout(s, &f->params->firewall.timeout_ms));
 	state_count(s, side, pkt->ip_len);
 	if (node_forward(f->node, pkt, &hop) == DROP_NONE)
 		home_keep_hop(f, s, side, &hop);
@@ -376,6 +377,19 @@ static void home_reopen(struct firewall *f, struct state *s, struct pkt *pkt, st
 		node_drop(f->node, pkt, DROP_POLICY);
 }
 
+/* The connection is over and does not explain the packet: its endpoints may be in use again, with
+ * another home. Ask for that one, or let the member that forwarded the packet ask. */
+static void home_taken_again(struct firewall *f, struct pkt *pkt, struct lookup *l, enum drop d)
+{
+	if (l->from == NOTE_NO_MEMBER && channel_n_up(f->channel) > 0) {
+		ask_packet(f, pkt, l, NULL);
+		return;
+	}
+	if (l->from != NOTE_NO_MEMBER)
+		answer_not_home(f, l->from, &l->key);
+	node_drop(f->node, pkt, d);
+}
+
 static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struct lookup *l)
 {
 	bool reopened = false;
@@ -392,10 +406,11 @@ static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struc
 		ask_packet(f, pkt, l, s);
 		return;
 	}
+	if (d != DROP_NONE && state_is_over(s) && f->channel && !l->delivering) {
+		home_taken_again(f, pkt, l, d);
+		return;
+	}
 	if (d != DROP_NONE) {
-		/* The tuple may be in use again, with another home: let the asker look for it. */
-		if (state_is_over(s) && l->from != NOTE_NO_MEMBER)
-			answer_not_home(f, l->from, &l->key);
 		node_drop(f->node, pkt, d);
 		return;
 	}
@@ -414,7 +429,8 @@ bool home_over_explains(const struct state *s, unsigned dir, const struct tcp_se
 	struct tcp_track copy = s->tcp;
 	bool reopened = false;
 
-	return tcp_track_segment(&copy, state_side(s, dir), seg, &reopened) == DROP_NONE && !reopened;
+	return tcp_track_segment(&copy, state_side(s, dir), seg, &reopened) == DROP_NONE &&
+	       !reopened;
 }
 
 /* UDP, ICMP echo and the other protocols: answered or not is all there is to know. */

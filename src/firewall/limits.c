@@ -89,7 +89,7 @@ void source_buckets_free(struct source_buckets *b)
 }
 
 bool source_buckets_take(struct source_buckets *b, const struct ipaddr *a, uint32_t rate,
-                         uint32_t burst, uint64_t now_ns)
+			 uint32_t burst, uint64_t now_ns)
 {
 	struct ipaddr p = ipaddr_mask(*a, ipaddr_is_v4(a) ? 96 + 24 : 64);
 	uint64_t hash = hash_words(&b->secret, p.q, 2) | 1;

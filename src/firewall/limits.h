@@ -28,7 +28,7 @@ struct source_buckets *source_buckets_new(const struct hash_key *secret);
 void source_buckets_free(struct source_buckets *b);
 /* One token of the /24 or /64 that `a` lies in. */
 bool source_buckets_take(struct source_buckets *b, const struct ipaddr *a, uint32_t rate,
-                         uint32_t burst, uint64_t now_ns);
+			 uint32_t burst, uint64_t now_ns);
 
 struct source_counts;
 struct source_counts *source_counts_new(const struct hash_key *secret);

@@ -29,7 +29,7 @@ struct forward *relay_find(struct firewall *f, const struct lookup *l)
 }
 
 static void relay_note(struct firewall *f, enum note_type type, const struct forward *fw,
-                       const char *detail)
+		       const char *detail)
 {
 	struct note *note = node_note(f->node, type);
 
@@ -50,7 +50,7 @@ void relay_remove(struct firewall *f, struct forward *fw, const char *why)
 }
 
 struct forward *relay_learn(struct firewall *f, const struct flow_key *key, unsigned dir,
-                            uint32_t member, const struct wire_confirm *c)
+			    uint32_t member, const struct wire_confirm *c)
 {
 	uint64_t hash = flow_table_hash(f->forwards, key);
 	struct forward *fw = flow_table_find(f->forwards, key, hash);
@@ -58,7 +58,8 @@ struct forward *relay_learn(struct firewall *f, const struct flow_key *key, unsi
 	if (!fw)
 		fw = flow_table_insert(f->forwards, key, hash);
 	if (!fw)
-		return NULL; /* full: the next packet asks again, nothing is lost but the shortcut */
+		return NULL; /* full: the next packet asks again, nothing is lost but the shortcut
+			      */
 	fw->member = member;
 	fw->generation = channel_member(f->channel, member)->generation;
 	fw->created_ms = (uint32_t)(f->node->now_ns / 1000000);
@@ -87,7 +88,7 @@ uint64_t relay_tick(struct firewall *f)
 /* --- members on a segment -------------------------------------------------------------------- */
 
 static const struct wire_segment *relay_segment(const struct firewall *f, uint32_t member,
-                                                uint16_t port)
+						uint16_t port)
 {
 	const struct channel_member *m = channel_member(f->channel, member);
 
@@ -120,11 +121,10 @@ uint16_t relay_port_of_segment(const struct firewall *f, uint64_t segment)
 /* --- the tunnel ------------------------------------------------------------------------------ */
 
 static bool relay_datagram(struct firewall *f, const uint8_t *packet, uint32_t size, uint16_t port,
-                           uint32_t member)
+			   uint32_t member)
 {
-	struct wire_forward m = {.segment = f->segment_ids[port],
-	                         .packet = packet,
-	                         .packet_len = (uint16_t)size};
+	struct wire_forward m = {
+		.segment = f->segment_ids[port], .packet = packet, .packet_len = (uint16_t)size};
 	struct wcur body;
 
 	if (!channel_begin(f->channel, size + 64, &body))
@@ -151,7 +151,7 @@ static bool relay_segments(struct firewall *f, struct pkt *pkt, uint32_t member)
 	count = segment_gso(pkt, pieces, RELAY_SEGMENTS, room, size);
 	for (int i = 0; i < count; i++)
 		sent &= relay_datagram(f, pieces[i].data + pkt->l3, pieces[i].len - pkt->l3,
-		                       pkt->frame->port, member);
+				       pkt->frame->port, member);
 	return sent && count > 0;
 }
 
@@ -164,7 +164,7 @@ static void relay_tunnel(struct firewall *f, struct pkt *pkt, uint32_t member)
 	} else {
 		csum_complete(pkt->frame);
 		sent = relay_datagram(f, pkt->frame->data + pkt->l3, pkt->frame->len - pkt->l3,
-		                      pkt->frame->port, member);
+				      pkt->frame->port, member);
 	}
 	node_drop(f->node, pkt, sent ? DROP_TUNNELLED : DROP_NO_BUFFER);
 }

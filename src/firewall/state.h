@@ -16,20 +16,20 @@
 #include "flow/tcp.h"
 #include "node/node.h"
 
-#define STATE_ORIGIN_B 1   /* endpoint b of the key is the originator */
-#define STATE_REPLIED 2    /* the responder has answered */
-#define STATE_HALF_OPEN 4  /* counted among the half-open flows */
-#define STATE_PICKED_UP 8  /* taken over in the middle (exception "pass") */
+#define STATE_ORIGIN_B 1  /* endpoint b of the key is the originator */
+#define STATE_REPLIED 2	  /* the responder has answered */
+#define STATE_HALF_OPEN 4 /* counted among the half-open flows */
+#define STATE_PICKED_UP 8 /* taken over in the middle (exception "pass") */
 
 struct state {
 	struct flow_entry entry; /* first */
 	struct tcp_track tcp;
-	uint32_t packets[2];     /* by originator / responder */
+	uint32_t packets[2]; /* by originator / responder */
 	uint32_t bytes_lo[2];
 	uint16_t bytes_hi[2];
-	uint32_t created_ms;     /* node clock, ms */
-	uint32_t askers;         /* members a confirm was sent to */
-	uint16_t hop[2];         /* neighbour towards the responder / the originator */
+	uint32_t created_ms; /* node clock, ms */
+	uint32_t askers;     /* members a confirm was sent to */
+	uint16_t hop[2];     /* neighbour towards the responder / the originator */
 	uint16_t hop_generation;
 	uint16_t rule;
 	uint8_t flags;
@@ -39,14 +39,14 @@ struct state {
 struct forward {
 	struct flow_entry entry; /* first */
 	uint64_t query_id;
-	uint32_t member;         /* index of the home */
-	uint32_t generation;     /* of that member when it confirmed */
+	uint32_t member;     /* index of the home */
+	uint32_t generation; /* of that member when it confirmed */
 	uint32_t created_ms;
 	uint32_t packets;
-	uint32_t home_age_ms;    /* as confirmed; decides between two homes */
+	uint32_t home_age_ms; /* as confirmed; decides between two homes */
 	uint8_t home_rank;
-	uint8_t dir;             /* direction of the packet that asked */
-	bool tunnel;             /* how the last packet went */
+	uint8_t dir; /* direction of the packet that asked */
+	bool tunnel; /* how the last packet went */
 };
 
 /* 0 originator, 1 responder: the side that sends packets of direction `dir`. */

@@ -3,11 +3,12 @@
  *
  * Fragments are never glued together. A tracker per datagram (source, destination, id, protocol)
  * remembers the flow key its first fragment gave, which byte ranges were seen, and where the
- * datagram goes (IPv6 datagrams are told apart without the protocol, RFC 8200 section 4.5). Fragments that come before the first one wait in the caller's hold queue.
- * Bounded: fixed number of trackers (the oldest datagram that is not complete gives way), at most
- * FRAG_RANGES ranges each, at most `per_source` trackers of one source address; a keyed hash; 30 s
- * life at most (configurable). A complete datagram is remembered for one second more, for late
- * duplicates; a first fragment then means that the id has been used again.
+ * datagram goes (IPv6 datagrams are told apart without the protocol, RFC 8200 section 4.5).
+ * Fragments that come before the first one wait in the caller's hold queue. Bounded: fixed number
+ * of trackers (the oldest datagram that is not complete gives way), at most FRAG_RANGES ranges
+ * each, at most `per_source` trackers of one source address; a keyed hash; 30 s life at most
+ * (configurable). A complete datagram is remembered for one second more, for late duplicates; a
+ * first fragment then means that the id has been used again.
  */
 #ifndef FLOW_FRAG_H
 #define FLOW_FRAG_H
@@ -23,23 +24,23 @@
 struct frag_table;
 
 struct frag_params {
-	uint32_t capacity;   /* trackers */
+	uint32_t capacity; /* trackers */
 	uint32_t per_source;
 	uint32_t timeout_ms;
 };
 
 struct frag_table *frag_table_new(const struct frag_params *params, const struct hash_key *secret,
-                                  uint64_t now_ns);
+				  uint64_t now_ns);
 void frag_table_free(struct frag_table *t);
 
 /* What is known of a datagram, from the caller's point of view. */
 struct frag {
-	bool known;            /* the flow is known: key and dir are valid */
+	bool known; /* the flow is known: key and dir are valid */
 	uint8_t dir;
 	struct flow_key key;
-	struct pkt_tuple tuple;/* the datagram's tuple with its ports */
-	uint32_t tag;          /* caller's word, 0 at first (for example where the datagram goes) */
-	enum drop condemned;   /* DROP_NONE, or why all fragments of it are dropped (not `known`) */
+	struct pkt_tuple tuple; /* the datagram's tuple with its ports */
+	uint32_t tag;	     /* caller's word, 0 at first (for example where the datagram goes) */
+	enum drop condemned; /* DROP_NONE, or why all fragments of it are dropped (not `known`) */
 };
 
 /* Account for a fragment. Returns DROP_NONE and *out, which stays valid until the next call on the
@@ -51,7 +52,7 @@ struct frag {
  * flow known; FRAG_TINY is a first fragment of TCP or UDP without the whole header, or a later one
  * that begins inside it (RFC 3128). *out is NULL when the fragment is dropped. */
 enum drop frag_table_see(struct frag_table *t, const struct pkt *pkt, uint64_t now_ns,
-                         struct frag **out);
+			 struct frag **out);
 
 /* Look without accounting; NULL when there is no tracker. */
 struct frag *frag_table_find(struct frag_table *t, const struct pkt *pkt, uint64_t now_ns);

@@ -21,7 +21,7 @@ struct flow_key {
 	uint16_t aport, bport;
 	uint8_t proto;
 	uint8_t version; /* 4 or 6 */
-	uint16_t zone;   /* 0; part of the key for later use */
+	uint16_t zone;	 /* 0; part of the key for later use */
 };
 
 _Static_assert(sizeof(struct flow_key) == 40, "five words, no holes");

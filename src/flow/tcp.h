@@ -21,11 +21,11 @@
 	X(SYN_SENT, "syn-sent")                                                                    \
 	X(SYN_RECEIVED, "syn-received")                                                            \
 	X(ESTABLISHED, "established")                                                              \
-	X(FIN_WAIT, "fin-wait")     /* one side has sent FIN */                                    \
+	X(FIN_WAIT, "fin-wait")	    /* one side has sent FIN */                                    \
 	X(CLOSE_WAIT, "close-wait") /* that FIN is acknowledged */                                 \
-	X(LAST_ACK, "last-ack")     /* both have sent FIN */                                       \
+	X(LAST_ACK, "last-ack")	    /* both have sent FIN */                                       \
 	X(TIME_WAIT, "time-wait")   /* both FINs acknowledged */                                   \
-	X(CLOSED, "closed")         /* reset */
+	X(CLOSED, "closed")	    /* reset */
 
 #define TCP_STATE_ENUM(sym, name) TCP_STATE_##sym,
 enum tcp_state { TCP_STATE_LIST(TCP_STATE_ENUM) TCP_STATE_COUNT };
@@ -34,17 +34,17 @@ enum tcp_state { TCP_STATE_LIST(TCP_STATE_ENUM) TCP_STATE_COUNT };
 const char *tcp_state_name(enum tcp_state s);
 
 struct tcp_peer {
-	uint32_t end;     /* highest sequence number sent + 1 */
+	uint32_t end;	  /* highest sequence number sent + 1 */
 	uint32_t max_end; /* end of what the other side allows */
-	uint32_t una;     /* what the other side has acknowledged */
+	uint32_t una;	  /* what the other side has acknowledged */
 };
 
 struct tcp_track {
 	struct tcp_peer peer[2]; /* by originator / responder */
-	uint16_t max_win[2];     /* largest window each has advertised, unscaled */
-	uint8_t scale[2];        /* window shift; 0xff = SYN not seen, or without the option so far */
-	uint8_t state;           /* enum tcp_state */
-	uint8_t flags;           /* private: FINs seen, SYNs acknowledged, ... */
+	uint16_t max_win[2];	 /* largest window each has advertised, unscaled */
+	uint8_t scale[2]; /* window shift; 0xff = SYN not seen, or without the option so far */
+	uint8_t state;	  /* enum tcp_state */
+	uint8_t flags;	  /* private: FINs seen, SYNs acknowledged, ... */
 };
 
 _Static_assert(sizeof(struct tcp_track) == 32, "there may be a million of them");
@@ -65,7 +65,7 @@ void tcp_track_pickup(struct tcp_track *t, unsigned from, const struct tcp_seg *
  * *reopened is set when a SYN from the originator begins a new connection on a closed entry
  * (TIME_WAIT or CLOSED): the caller applies policy again. */
 enum drop tcp_track_segment(struct tcp_track *t, unsigned from, const struct tcp_seg *seg,
-                            bool *reopened);
+			    bool *reopened);
 
 /* True until the handshake is complete. */
 bool tcp_track_half_open(const struct tcp_track *t);

@@ -41,8 +41,8 @@ static struct build_eth originate_eth(const struct node *n, const struct pkt *pk
 	uint16_t port = pkt->frame->port;
 
 	return (struct build_eth){.dst = pkt->eth_src,
-	                          .src = n->links[port].mac,
-	                          .vlan = n->params->ports[port].vlan};
+				  .src = n->links[port].mac,
+				  .vlan = n->params->ports[port].vlan};
 }
 
 static bool originate_allowed(struct node *n)
@@ -79,7 +79,7 @@ static uint8_t *originate_room(struct node *n)
 }
 
 void node_icmp_error(struct node *n, const struct pkt *pkt, uint8_t type, uint8_t code,
-                     uint32_t mtu)
+		     uint32_t mtu)
 {
 	struct build_icmp icmp = {.type = type, .code = code, .mtu = mtu};
 	struct build_eth eth = {.vlan = 0};
@@ -172,29 +172,30 @@ static void forward_ask_neighbour(struct node *n, const struct neigh *e)
 	const struct ipaddr *from = node_source(n, e->port, &e->addr);
 	bool unicast = e->state == NEIGH_PROBE && e->tries < 3;
 	struct build_eth eth = {.src = n->links[e->port].mac,
-	                        .vlan = n->params->ports[e->port].vlan};
+				.vlan = n->params->ports[e->port].vlan};
 	uint8_t *room = actions_room(n->out, BUILD_MAX);
 	struct frame f = {.data = room};
 
 	if (!from || !room || !n->links[e->port].up)
 		return;
 	if (ipaddr_is_v4(&e->addr)) {
-		struct arp arp = {.op = 1,
-		                  .sender_mac = eth.src,
-		                  .sender_ip = *from,
-		                  .target_ip = e->addr};
+		struct arp arp = {
+			.op = 1, .sender_mac = eth.src, .sender_ip = *from, .target_ip = e->addr};
 		eth.dst = unicast ? e->mac : broadcast;
 		f.len = (uint32_t)build_arp(n->build, &eth, &arp, room, BUILD_MAX);
 	} else {
-		struct nd nd = {.type = 135, .src = *from, .target = e->addr, .has_mac = true,
-		                .mac = eth.src};
+		struct nd nd = {.type = 135,
+				.src = *from,
+				.target = e->addr,
+				.has_mac = true,
+				.mac = eth.src};
 		const uint8_t *a = e->addr.b;
 		if (unicast) {
 			nd.dst = e->addr;
 			eth.dst = e->mac;
 		} else { /* solicited-node group, RFC 4291 section 2.7.1 */
-			nd.dst = (struct ipaddr){.b = {0xff, 0x02, [11] = 0x01, [12] = 0xff, a[13],
-			                               a[14], a[15]}};
+			nd.dst = (struct ipaddr){
+				.b = {0xff, 0x02, [11] = 0x01, [12] = 0xff, a[13], a[14], a[15]}};
 			eth.dst = (struct macaddr){{0x33, 0x33, 0xff, a[13], a[14], a[15]}};
 		}
 		f.len = (uint32_t)build_nd(n->build, &eth, &nd, room, BUILD_MAX);
@@ -237,7 +238,7 @@ static enum drop forward_to_neighbour(struct node *n, struct pkt *pkt, struct ne
 
 /* Several frames made from one: counted as made, less the one they replace. */
 static enum drop forward_pieces(struct node *n, struct pkt *pkt, struct neigh *e,
-                                const struct frame *pieces, int count)
+				const struct frame *pieces, int count)
 {
 	for (int i = 0; i < count; i++) {
 		struct frame piece = pieces[i];
@@ -342,7 +343,7 @@ static void forward_release_waiting(struct node *n, struct neigh *e)
 
 /* Only entries that somebody asked for are filled: nobody fills the table from outside. */
 static void neighbour_learn(struct node *n, uint16_t port, const struct ipaddr *addr,
-                            const struct macaddr *mac)
+			    const struct macaddr *mac)
 {
 	uint16_t i = neigh_find(n->neighbours, port, addr);
 	struct neigh *e;
@@ -355,13 +356,14 @@ static void neighbour_learn(struct node *n, uint16_t port, const struct ipaddr *
 }
 
 static const struct node_address *virtual_on(const struct node *n, const struct ipaddr *a,
-                                             uint16_t port)
+					     uint16_t port)
 {
 	const struct node_address *own = node_address_find(n, a);
 	return own && own->is_virtual && own->port == port ? own : NULL;
 }
 
-static void neighbour_answer(struct node *n, const struct pkt *pkt, const uint8_t *room, size_t size)
+static void neighbour_answer(struct node *n, const struct pkt *pkt, const uint8_t *room,
+			     size_t size)
 {
 	if (size > 0 && originate(n, pkt, room, size))
 		node_count(n, COUNTER_NEIGHBOUR_ANSWERED);
@@ -381,16 +383,15 @@ void node_arp(struct node *n, struct pkt *pkt)
 	}
 	neighbour_learn(n, port, &arp.sender_ip, &arp.sender_mac);
 	room = arp.op == 1 && virtual_on(n, &arp.target_ip, port) ? actions_room(n->out, BUILD_MAX)
-	                                                          : NULL;
+								  : NULL;
 	if (room) {
 		eth = originate_eth(n, pkt);
 		reply = (struct arp){.op = 2,
-		                     .sender_mac = eth.src,
-		                     .sender_ip = arp.target_ip,
-		                     .target_mac = arp.sender_mac,
-		                     .target_ip = arp.sender_ip};
-		neighbour_answer(n, pkt, room,
-		                 build_arp(n->build, &eth, &reply, room, BUILD_MAX));
+				     .sender_mac = eth.src,
+				     .sender_ip = arp.target_ip,
+				     .target_mac = arp.sender_mac,
+				     .target_ip = arp.sender_ip};
+		neighbour_answer(n, pkt, room, build_arp(n->build, &eth, &reply, room, BUILD_MAX));
 	}
 	node_drop_frame(n, pkt->frame, DROP_ARP);
 }
@@ -421,14 +422,14 @@ void node_nd(struct node *n, struct pkt *pkt)
 		if (probe)
 			eth.dst = (struct macaddr){{0x33, 0x33, 0, 0, 0, 1}};
 		reply = (struct nd){.type = 136,
-		                    .src = nd.target,
-		                    .dst = probe ? all_nodes : nd.src,
-		                    .target = nd.target,
-		                    .has_mac = true,
-		                    .mac = eth.src,
-		                    .router = true,
-		                    .solicited = !probe,
-		                    .override = true};
+				    .src = nd.target,
+				    .dst = probe ? all_nodes : nd.src,
+				    .target = nd.target,
+				    .has_mac = true,
+				    .mac = eth.src,
+				    .router = true,
+				    .solicited = !probe,
+				    .override = true};
 		neighbour_answer(n, pkt, room, build_nd(n->build, &eth, &reply, room, BUILD_MAX));
 	}
 	node_drop_frame(n, pkt->frame, DROP_ND);

@@ -3,26 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEIGH_RETRY_NS 300000000ULL      /* between requests while incomplete */
+#define NEIGH_RETRY_NS 300000000ULL	 /* between requests while incomplete */
 #define NEIGH_FIRST_RETRY_NS 50000000ULL /* the first request is repeated sooner */
 #define NEIGH_REACHABLE_NS 30000000000ULL
-#define NEIGH_FAILED_NS 1000000000ULL    /* how long a failure is believed */
+#define NEIGH_FAILED_NS 1000000000ULL /* how long a failure is believed */
+#define NEIGH_IN_USE_NS 30000000000ULL /* a neighbour used so lately keeps its place */
 #define NEIGH_TRIES 4
+#define NEIGH_LOOK 64 /* entries looked at to find one that gives way */
 #define NEIGH_BUCKETS 1024
 
 struct neigh_table {
 	struct hash_key secret;
 	uint16_t capacity, used;
-	uint16_t active; /* entries with a step to come */
+	uint16_t hand;	 /* where the search for one that gives way goes on */
 	uint16_t buckets[NEIGH_BUCKETS];
 	struct neigh *entries;
-	uint64_t next_ns;
 };
 
 const char *neigh_state_name(enum neigh_state s)
 {
 	static const char *const names[] = {"free",  "incomplete", "reachable",
-	                                    "stale", "probe",      "failed"};
+					    "stale", "probe",	   "failed"};
 	return names[s];
 }
 
@@ -81,28 +82,43 @@ static void neigh_unlink(struct neigh_table *t, uint16_t index)
 	*link = n->chain;
 }
 
-/* The entry unused for longest that holds no packets; resolved neighbours in use are kept in favour
- * of unresolved ones (RFC 6583 section 6). */
-static uint16_t neigh_victim(const struct neigh_table *t)
+static bool neigh_usable(const struct neigh *n)
 {
-	uint16_t best = NEIGH_NONE;
+	return n->state == NEIGH_REACHABLE || n->state == NEIGH_STALE || n->state == NEIGH_PROBE;
+}
 
-	for (uint16_t i = 0; i < t->capacity; i++) {
+/* Whether `n` should rather give way than `b`. */
+static bool neigh_gives_way(const struct neigh *n, const struct neigh *b)
+{
+	bool failed = n->state == NEIGH_FAILED;
+
+	if (failed != (b->state == NEIGH_FAILED))
+		return failed;
+	return n->used_ns < b->used_ns;
+}
+
+/* Of the next entries behind the hand the one unused for longest. Resolved neighbours in use and
+ * those that packets wait for stay: a scan of addresses that nobody has costs only other new
+ * neighbours (RFC 6583 section 6). */
+static uint16_t neigh_victim(struct neigh_table *t, uint64_t now_ns)
+{
+	uint16_t best = NEIGH_NONE, i = t->hand;
+
+	for (unsigned k = 0; k < NEIGH_LOOK && k < t->capacity; k++) {
 		const struct neigh *n = &t->entries[i];
-		const struct neigh *b = best == NEIGH_NONE ? NULL : &t->entries[best];
-		bool failed = n->state == NEIGH_FAILED;
+		bool in_use = neigh_usable(n) && now_ns - n->used_ns < NEIGH_IN_USE_NS;
 
-		if (n->waiting.n > 0)
-			continue;
-		if (!b || (failed && b->state != NEIGH_FAILED) ||
-		    (failed == (b->state == NEIGH_FAILED) && n->used_ns < b->used_ns))
+		if (n->waiting.n == 0 && !in_use &&
+		    (best == NEIGH_NONE || neigh_gives_way(n, &t->entries[best])))
 			best = i;
+		i = (uint16_t)(i + 1u < t->capacity ? i + 1u : 0);
 	}
+	t->hand = best == NEIGH_NONE ? i : (uint16_t)(best + 1u < t->capacity ? best + 1u : 0);
 	return best;
 }
 
 uint16_t neigh_get(struct neigh_table *t, uint16_t port, const struct ipaddr *addr, uint64_t now_ns,
-                   bool *evicted)
+		   bool *evicted)
 {
 	uint16_t i = neigh_find(t, port, addr);
 	uint16_t *bucket;
@@ -113,7 +129,7 @@ uint16_t neigh_get(struct neigh_table *t, uint16_t port, const struct ipaddr *ad
 	if (t->used < t->capacity) {
 		i = t->used++;
 	} else {
-		i = neigh_victim(t);
+		i = neigh_victim(t, now_ns);
 		if (i == NEIGH_NONE)
 			return i;
 		neigh_unlink(t, i);
@@ -121,11 +137,11 @@ uint16_t neigh_get(struct neigh_table *t, uint16_t port, const struct ipaddr *ad
 	}
 	bucket = neigh_bucket(t, port, addr);
 	t->entries[i] = (struct neigh){.addr = *addr,
-	                               .port = port,
-	                               .state = NEIGH_FREE,
-	                               .used_ns = now_ns,
-	                               .due_ns = UINT64_MAX,
-	                               .chain = *bucket};
+				       .port = port,
+				       .state = NEIGH_FREE,
+				       .used_ns = now_ns,
+				       .due_ns = UINT64_MAX,
+				       .chain = *bucket};
 	*bucket = i;
 	return i;
 }
@@ -166,9 +182,7 @@ bool neigh_use(struct neigh *n, uint64_t now_ns, bool *ask)
 
 bool neigh_learn(struct neigh *n, const struct macaddr *mac, uint64_t now_ns)
 {
-	bool usable = n->state == NEIGH_REACHABLE || n->state == NEIGH_STALE ||
-	              n->state == NEIGH_PROBE;
-	bool changed = !usable || !macaddr_eq(&n->mac, mac);
+	bool changed = !neigh_usable(n) || !macaddr_eq(&n->mac, mac);
 
 	n->mac = *mac;
 	n->state = NEIGH_REACHABLE;

@@ -19,8 +19,14 @@
 #define NEIGH_NONE 0xffff
 #define NEIGH_QUEUE 32
 
-enum neigh_state { NEIGH_FREE, NEIGH_INCOMPLETE, NEIGH_REACHABLE, NEIGH_STALE, NEIGH_PROBE,
-	           NEIGH_FAILED };
+enum neigh_state {
+	NEIGH_FREE,
+	NEIGH_INCOMPLETE,
+	NEIGH_REACHABLE,
+	NEIGH_STALE,
+	NEIGH_PROBE,
+	NEIGH_FAILED
+};
 
 const char *neigh_state_name(enum neigh_state s);
 
@@ -30,11 +36,11 @@ struct neigh {
 	uint8_t state;
 	uint8_t tries;
 	struct macaddr mac;
-	uint64_t due_ns;     /* next step of the state machine */
-	uint64_t since_ns;   /* last confirmation */
+	uint64_t due_ns;   /* next step of the state machine */
+	uint64_t since_ns; /* last confirmation */
 	uint64_t used_ns;
 	struct held_queue waiting;
-	uint16_t chain;      /* hash chain */
+	uint16_t chain; /* hash chain */
 };
 
 struct neigh_table;
@@ -45,7 +51,7 @@ void neigh_table_free(struct neigh_table *t);
 /* Index of the entry, made if need be (an unused one is taken over when full); NEIGH_NONE when
  * every entry is busy. *evicted is set when another entry lost its place. */
 uint16_t neigh_get(struct neigh_table *t, uint16_t port, const struct ipaddr *addr, uint64_t now_ns,
-                   bool *evicted);
+		   bool *evicted);
 uint16_t neigh_find(const struct neigh_table *t, uint16_t port, const struct ipaddr *addr);
 struct neigh *neigh_at(struct neigh_table *t, uint16_t index);
 

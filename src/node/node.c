@@ -77,9 +77,9 @@ static int node_build_routes(struct node *n)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < p->n_routes; i++)
 		v[count++] = (struct route){.dst = p->routes[i].dst,
-		                            .via = p->routes[i].via,
-		                            .port = p->routes[i].port,
-		                            .from_config = true};
+					    .via = p->routes[i].via,
+					    .port = p->routes[i].port,
+					    .from_config = true};
 	count += node_connected_routes(n, v + count);
 	if (n->n_kernel_routes)
 		memcpy(v + count, n->kernel_routes, n->n_kernel_routes * sizeof(*v));
@@ -109,8 +109,8 @@ static int node_build_addresses(struct node *n, const struct node_address *host,
 	for (uint16_t port = 0; port < p->n_ports; port++)
 		for (uint32_t i = 0; i < p->ports[port].n_addresses; i++)
 			v[count++] = (struct node_address){.prefix = p->ports[port].addresses[i],
-			                                   .port = port,
-			                                   .is_virtual = true};
+							   .port = port,
+							   .is_virtual = true};
 	free(n->addresses);
 	n->addresses = v;
 	n->n_addresses = count;
@@ -214,10 +214,10 @@ struct note *node_note(struct node *n, enum note_type type)
 	}
 	note = &n->out->notes[n->out->n_notes++];
 	*note = (struct note){.type = type,
-	                      .now_ns = n->now_ns,
-	                      .member = NOTE_NO_MEMBER,
-	                      .port = PARAMS_NO_PORT,
-	                      .rule = 0xffff};
+			      .now_ns = n->now_ns,
+			      .member = NOTE_NO_MEMBER,
+			      .port = PARAMS_NO_PORT,
+			      .rule = 0xffff};
 	return note;
 }
 

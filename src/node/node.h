@@ -37,12 +37,12 @@ struct node_link {
 	uint32_t mtu;
 	bool takes_gso;
 	bool takes_partial_csum;
-	bool is_capture;         /* a capture file: takes frames for any MAC, nobody answers ARP */
+	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
 };
 
 struct node_address {
 	struct prefix prefix; /* host bits kept */
-	uint16_t port;        /* PARAMS_NO_PORT: on an interface that is no port */
+	uint16_t port;	      /* PARAMS_NO_PORT: on an interface that is no port */
 	bool is_virtual;      /* the daemon answers for it; else the kernel does */
 };
 
@@ -119,7 +119,8 @@ enum drop node_forward(struct node *n, struct pkt *pkt, struct hop *hop);
  * packet been dropped. To be asked before a flow is made for the packet. */
 bool node_ttl_expired(struct node *n, struct pkt *pkt);
 
-/* Send the frame out of `port` to a MAC address on the same segment as it is (no router's duties). */
+/* Send the frame out of `port` to a MAC address on the same segment as it is (no router's duties).
+ */
 enum drop node_send_l2(struct node *n, struct pkt *pkt, uint16_t port, const struct macaddr *dst);
 
 /* ARP and ND messages: learn, answer for virtual addresses, release what waits. */
@@ -139,7 +140,7 @@ struct held *node_hold(struct node *n, const struct pkt *pkt);
 
 /* Tell the packet's sender, rate-limited: an ICMP error, or for TCP a reset. */
 void node_icmp_error(struct node *n, const struct pkt *pkt, uint8_t type, uint8_t code,
-                     uint32_t mtu);
+		     uint32_t mtu);
 void node_reject(struct node *n, const struct pkt *pkt);
 void node_reset(struct node *n, const struct pkt *pkt);
 

@@ -18,7 +18,7 @@
 struct held {
 	struct held *next;
 	struct frame frame;
-	uint8_t *memory;     /* FRAME_HEADROOM before frame.data at first */
+	uint8_t *memory; /* FRAME_HEADROOM before frame.data at first */
 	uint8_t small;
 	uint8_t from_member; /* index + 1 of the member that forwarded it, 0 = none */
 	uint64_t when_ns;    /* held since, for owners that care */

@@ -28,17 +28,17 @@ struct build_eth {
 
 /* ARP request / reply (RFC 826). A gratuitous ARP is a request with sender == target. */
 size_t build_arp(struct build *b, const struct build_eth *eth, const struct arp *arp, uint8_t *out,
-                 size_t size);
+		 size_t size);
 
 /* Neighbour solicitation (with source link-layer address option) / advertisement (with target
  * link-layer address option), RFC 4861; nd->type chooses. */
 size_t build_nd(struct build *b, const struct build_eth *eth, const struct nd *nd, uint8_t *out,
-                size_t size);
+		size_t size);
 
 /* TCP reset that the sender of `pkt` accepts (RFC 9293 section 3.10.7.1), from pkt's destination;
  * 0 for a packet that is itself a reset, or is no TCP. */
 size_t build_tcp_reset(struct build *b, const struct build_eth *eth, const struct pkt *pkt,
-                       uint8_t *out, size_t size);
+		       uint8_t *out, size_t size);
 
 /* ICMP or ICMPv6 error about `pkt` from address `from` (RFC 1812 section 4.3.2, RFC 4443 section
  * 2.4): quotes as much as fits (at most 548 bytes of IPv4, the IPv6 minimum MTU 1280). `mtu` is put
@@ -50,6 +50,6 @@ struct build_icmp {
 	struct ipaddr from;
 };
 size_t build_icmp_error(struct build *b, const struct build_eth *eth, const struct pkt *pkt,
-                        const struct build_icmp *icmp, uint8_t *out, size_t size);
+			const struct build_icmp *icmp, uint8_t *out, size_t size);
 
 #endif

@@ -14,7 +14,6 @@
 #include "base/addr.h"
 #include "packet/decode.h"
 
-
 /* Add `size` bytes to a sum. All but the last piece must have an even size. */
 uint64_t csum_add(uint64_t sum, const void *data, size_t size);
 
@@ -28,7 +27,8 @@ static inline uint16_t csum_fold(uint64_t sum)
 }
 
 /* Sum of the pseudo-header (RFC 793, RFC 8200 section 8.1); `len` = transport header + data. */
-uint64_t csum_pseudo(const struct ipaddr *src, const struct ipaddr *dst, uint8_t proto, uint32_t len);
+uint64_t csum_pseudo(const struct ipaddr *src, const struct ipaddr *dst, uint8_t proto,
+		     uint32_t len);
 
 /* Whether the transport checksum of a complete, unfragmented packet is right. A frame with
  * VNET_F_NEEDS_CSUM or VNET_F_DATA_VALID counts as right. */

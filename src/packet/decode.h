@@ -34,17 +34,17 @@
 #define TCP_URG 0x20
 
 enum pkt_kind {
-	PKT_IP,  /* IPv4 or IPv6, all fields valid */
+	PKT_IP,	 /* IPv4 or IPv6, all fields valid */
 	PKT_ARP, /* use arp_parse on the frame */
-	PKT_ND,  /* ICMPv6 types 133..137: use nd_parse */
+	PKT_ND,	 /* ICMPv6 types 133..137: use nd_parse */
 };
 
 struct tcp_seg {
 	uint32_t seq;
 	uint32_t ack;
-	uint32_t len; /* payload bytes, of a super-frame all of them */
-	uint16_t win; /* as in the header, unscaled */
-	uint8_t flags;  /* TCP_FIN..TCP_URG; the ECN bits are left out */
+	uint32_t len;	/* payload bytes, of a super-frame all of them */
+	uint16_t win;	/* as in the header, unscaled */
+	uint8_t flags;	/* TCP_FIN..TCP_URG; the ECN bits are left out */
 	uint8_t wscale; /* of a SYN: 0..14, or 0xff when the option is absent */
 };
 
@@ -59,36 +59,36 @@ struct pkt_tuple {
 struct pkt {
 	struct frame *frame;
 	enum pkt_kind kind;
-	uint8_t version;      /* 4 or 6 */
-	uint8_t ttl;          /* or hop limit */
-	uint16_t vlan;        /* VLAN id in the bytes, 0 = none */
-	uint16_t l3;          /* offsets from frame->data */
-	uint16_t l4;          /* 0 when this is a later fragment */
-	uint16_t payload;     /* first byte behind the transport header */
-	uint32_t ip_len;      /* bytes of the whole IP packet, header included */
+	uint8_t version;  /* 4 or 6 */
+	uint8_t ttl;	  /* or hop limit */
+	uint16_t vlan;	  /* VLAN id in the bytes, 0 = none */
+	uint16_t l3;	  /* offsets from frame->data */
+	uint16_t l4;	  /* 0 when this is a later fragment */
+	uint16_t payload; /* first byte behind the transport header */
+	uint32_t ip_len;  /* bytes of the whole IP packet, header included */
 	struct macaddr eth_src, eth_dst;
 	struct pkt_tuple tuple;
 	/* fragments (RFC 791, RFC 8200 section 4.5) */
-	bool fragment;        /* part of a fragmented datagram (any part) */
+	bool fragment; /* part of a fragmented datagram (any part) */
 	bool more_fragments;
-	bool dont_fragment;   /* IPv4 DF; always true for IPv6 */
+	bool dont_fragment; /* IPv4 DF; always true for IPv6 */
 	uint32_t frag_id;
 	uint32_t frag_offset; /* bytes */
 	uint32_t frag_len;    /* bytes of the datagram in this fragment */
 	/* transport; not filled for later fragments (frag_offset > 0) */
 	struct tcp_seg tcp;
 	uint8_t icmp_type, icmp_code;
-	bool icmp_error;      /* an error of RFC 792 / RFC 4443: `inner` is valid */
+	bool icmp_error; /* an error of RFC 792 / RFC 4443: `inner` is valid */
 	struct pkt_tuple inner;
-	bool inner_fragment;  /* the quoted packet is a later fragment: it has no ports */
-	uint32_t inner_seq;   /* of a quoted TCP segment */
+	bool inner_fragment; /* the quoted packet is a later fragment: it has no ports */
+	uint32_t inner_seq;  /* of a quoted TCP segment */
 };
 
 /* DROP_NONE and `pkt` filled, or the reason to drop. DROP_LINK_CONTROL for frames no firewall
  * forwards (LLDP, STP, IPv6 multicast control other than ND). The destination MAC is not judged
  * here. With DROP_NONE and kind PKT_IP all address checks of FC-14 that need no configuration have
- * passed (martians, link-local, multicast destinations, LAND), and a partial checksum is that of the
- * transport header or lies in its data. */
+ * passed (martians, link-local, multicast destinations, LAND), and a partial checksum is that of
+ * the transport header or lies in its data. */
 enum drop pkt_decode(struct pkt *pkt, struct frame *frame);
 
 /* Decode a bare IP packet (a carried or tunnelled one) of `len` bytes at `data`+`l3`; eth fields

@@ -34,7 +34,8 @@ static uint32_t peek_ipv6(struct rcur *c)
 	left = rcur_u16(c);
 	next = rcur_u8(c);
 	rcur_skip(c, 33);
-	for (int i = 0; i < PEEK_CHAIN && (next == IP6_HOP_BY_HOP || next == IP6_DESTINATION); i++) {
+	for (int i = 0; i < PEEK_CHAIN && (next == IP6_HOP_BY_HOP || next == IP6_DESTINATION);
+	     i++) {
 		uint32_t size;
 		next = rcur_u8(c);
 		size = 8u + 8u * rcur_u8(c);

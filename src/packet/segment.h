@@ -25,6 +25,6 @@ size_t segment_gso_size(const struct pkt *pkt, unsigned *n);
 /* Cut an IPv4 packet without DF into fragments for `mtu`. Returns and errors as above; -EINVAL
  * for IPv6, DF, or an mtu below 68. A packet that is a fragment itself is cut further. */
 int segment_fragment(const struct pkt *pkt, uint32_t mtu, struct frame *out, unsigned max,
-                     uint8_t *room, size_t size);
+		     uint8_t *room, size_t size);
 
 #endif

@@ -192,7 +192,7 @@ packets() {
 				"${result[rate.$kind]}" \
 				"$(ratio "${result[rate.$kind]}" "${result[rate.nft]}")" \
 				"${result[cost.$kind]}" \
-				"$(awk -v c="${result[cost.$kind]}" 'BEGIN { print c > 0 ? int(1e9 / c) : 0 }')" \
+				"$(awk -v c="${result[cost.$kind]}" 'BEGIN { printf "%d", (c > 0 ? 1e9 / c : 0) }')" \
 				"$(ratio "${result[cost.nft]}" "${result[cost.$kind]}")" \
 				"${result[share.$kind]}"
 		done

@@ -146,7 +146,7 @@ check "fw2 believed it and remembers fw1" wait_for 5 \
 	"said fw2 'confirm.*40001' && said fw2 'forward-learnt.*40001'"
 show_events fw2 '(query|confirm|forward-learnt).*40001'
 show_ctl fw1 show flows sport 40001
-show_ctl fw2 show forwards sport 40001
+show_ctl fw2 show forwards dport 40001
 check "the entry names fw1" holds \
 	"json fw2 show forwards | jq -e '.forwards | length == 1 and .[0].home == \"fw1\"'"
 check "the connection goes on" drip_lives drip

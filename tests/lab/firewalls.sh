@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # firewalls.sh - the firewalls of a topology: their configuration, start, stop and questions.
 #
 # A topology says for each member its ports and its cluster address:
@@ -172,6 +173,10 @@ drops() {
 		jq --arg n "$2" '[.drops[] | select(.reason == $n) | .packets] | add // 0'
 }
 flows() { json "$1" show flows | jq '.flows | length'; }
+# forwards_to NAME HOME: its forward entries that name HOME.
+forwards_to() {
+	json "$1" show forwards | jq --arg home "$2" '[.forwards[] | select(.home == $home)] | length'
+}
 forwards() { json "$1" show forwards | jq '.forwards | length'; }
 
 # counter_all COUNTER: the sum over all members.

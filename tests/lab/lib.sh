@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # lib.sh - a network of namespaces on one machine, and the words its tests are written in.
 #
 # Source it first. The script then starts again inside private mount, network and process

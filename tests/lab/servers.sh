@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # servers.sh - real servers on one host of the lab: web, names, ssh, iperf3, UDP echo.
 
 SERVERS=$LAB_TESTS/servers

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # topo_cluster.sh - firewalls that share an inside, an outside and a cluster segment.
 #
 #   client 10.1.0.100 … 103                                       web 192.0.2.80

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # topo_places.sh - members in different places: no shared segment, no multicast between them.
 #
 #   client 10.1.0.100 ─── insideA ─── fwA ─── outsideA 192.0.2.0/24 ─────┐

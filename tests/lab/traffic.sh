@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # traffic.sh - what a person does through the cluster, as checks that every topology can run.
 # The topology has client, web, CLIENT, CLIENT6, WEB, WEB6 and a path laid; home and asker are the
 # members by which the client's packets leave and the answers come back.
@@ -12,7 +13,7 @@ traffic_servers() {
 }
 
 ask() { run_in client "$PYTHON" "$LAB_TESTS/tools/udp_ask.py" "$@"; }
-connects() { run_in client "$PYTHON" "$LAB_TESTS/tools/connects.py" "$@"; }
+connects() { run_in client "$PYTHON" "$LAB_TESTS/tools/connects.py" "$@" -timeout 5; }
 
 # SYNs and SYN-ACKs sent again, as the kernels of both ends count them.
 retransmitted() {
@@ -88,7 +89,8 @@ traffic_no_query() {
 	check "it asked exactly once" equal $(($(counter "$asker" query-sent) - queries)) 1
 	check "the rest went by the forward table" \
 		at_least $(($(counter "$asker" forward-hit) - hits)) 20
-	check "the forward entry names the home" holds \
-		"json $asker show forwards | jq -e '[.forwards[] | select(.home == \"$home\")] | length > 0'"
-	check "the home lists the flow" holds "[ \$(flows $home) -ge 1 ]"
+	check "a connection that stays" drip_start stays $WEB
+	check "the home lists the flow" at_least "$(flows "$home")" 1
+	check "the forward entry names the home" at_least "$(forwards_to "$asker" "$home")" 1
+	check "it ends in order" stop stays
 }

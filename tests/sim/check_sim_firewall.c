@@ -6,7 +6,8 @@
  * must hold in every one:
  *   - a packet that belongs to no conversation is never delivered;
  *   - a packet is delivered at most once, and handed from member to member at most once; the one
- *     exception is a SYN-ACK after the host itself had to send its SYN again (two homes may answer);
+ *     exception is a SYN-ACK after the host itself had to send its SYN again (two homes may
+ *     answer);
  *   - where nothing was lost, repeated, cut or restarted, every packet is delivered exactly once,
  *     without the hosts sending anything again;
  *   - frames in = frames out + held + drops, at every member;
@@ -28,7 +29,15 @@
 #define TRIES 6
 #define FRAGMENTS 3
 
-enum flow_kind { FLOW_TCP, FLOW_UDP, FLOW_ECHO, FLOW_FRAGMENTS, FLOW_ERROR, FLOW_STRAY, FLOW_KINDS };
+enum flow_kind {
+	FLOW_TCP,
+	FLOW_UDP,
+	FLOW_ECHO,
+	FLOW_FRAGMENTS,
+	FLOW_ERROR,
+	FLOW_STRAY,
+	FLOW_KINDS
+};
 
 struct flow {
 	enum flow_kind kind;
@@ -38,8 +47,8 @@ struct flow {
 	unsigned step, tries, resent;
 	unsigned arrived; /* packets of the step */
 	bool done, conflict, syn_again;
-	bool spray;       /* every packet by a member of its own */
-	unsigned by[2];   /* else these */
+	bool spray;	/* every packet by a member of its own */
+	unsigned by[2]; /* else these */
 };
 
 struct script {
@@ -48,7 +57,6 @@ struct script {
 	unsigned n_flows;
 	unsigned resent;
 	uint32_t id_step[SIM_IDS];
-	bool syn_ack[SIM_IDS];
 };
 
 /* The dialogue of a TCP conversation: who sends what. */
@@ -95,10 +103,11 @@ static unsigned flow_member(struct script *sc, const struct flow *f, enum sim_si
 
 static void flow_step(struct script *sc, unsigned index);
 
-/* --- sending one step ---------------------------------------------------------------------------- */
+/* --- sending one step ----------------------------------------------------------------------------
+ */
 
 static void send_packet(struct script *sc, unsigned index, enum sim_side to, const uint8_t *ip,
-                        size_t size, uint32_t id, uint64_t delay_ns)
+			size_t size, uint32_t id, uint64_t delay_ns)
 {
 	struct flow *f = &sc->flows[index];
 
@@ -122,8 +131,8 @@ static void send_tcp(struct script *sc, unsigned index)
 			tcp_steps[i].len + (tcp_steps[i].flags & (TCP_SYN | TCP_FIN) ? 1u : 0u);
 	h.seq = sent[to];
 	h.ack = h.flags & TCP_ACK ? sent[!to] : 0;
-	sc->syn_ack[id] = h.flags == (TCP_SYN | TCP_ACK);
-	size = sim_tcp(ip, to == SIM_OUTSIDE ? &f->there : &f->back, &h, id, tcp_steps[f->step].len);
+	size = sim_tcp(ip, to == SIM_OUTSIDE ? &f->there : &f->back, &h, id,
+		       tcp_steps[f->step].len);
 	send_packet(sc, index, to, ip, size, id, 0);
 }
 
@@ -135,7 +144,7 @@ static void send_datagram(struct script *sc, unsigned index)
 	uint32_t id = sim_packet_new(sc->sim, (int)index, to);
 	uint8_t ip[2048];
 	size_t size = f->kind == FLOW_ECHO ? sim_echo(ip, t, to == SIM_INSIDE, id)
-	                                   : sim_udp(ip, t, id, 40);
+					   : sim_udp(ip, t, id, 40);
 
 	send_packet(sc, index, to, ip, size, id, 0);
 }
@@ -152,7 +161,7 @@ static void send_fragments(struct script *sc, unsigned index)
 		unsigned i = (start + k) % FRAGMENTS;
 		uint32_t id = sim_packet_new(sc->sim, (int)index, to);
 		size_t size = sim_fragment(ip, to == SIM_OUTSIDE ? &f->there : &f->back, i,
-		                           FRAGMENTS, frag_id, id);
+					   FRAGMENTS, frag_id, id);
 		send_packet(sc, index, to, ip, size, id, k * 5000);
 	}
 }
@@ -177,7 +186,7 @@ static void send_stray(struct script *sc, unsigned index)
 	struct sim_tcp h = {.seq = 1, .ack = 2, .flags = f->step ? TCP_ACK : TCP_RST | TCP_ACK};
 	uint8_t ip[256];
 	size_t size = f->there.proto == IPPROTO_NUM_TCP ? sim_tcp(ip, &f->back, &h, id, 0)
-	                                                : sim_udp(ip, &f->back, id, 10);
+							: sim_udp(ip, &f->back, id, 10);
 
 	send_packet(sc, index, SIM_INSIDE, ip, size, id, 0);
 }
@@ -285,7 +294,8 @@ static void conflict(void *arg, const struct flow_key *key)
 			sc->flows[i].conflict = true;
 }
 
-/* --- drawing a schedule ---------------------------------------------------------------------------- */
+/* --- drawing a schedule
+ * ---------------------------------------------------------------------------- */
 
 static struct ipaddr host(bool v6, bool inside, unsigned n)
 {
@@ -311,14 +321,14 @@ static void flow_draw(struct script *sc, struct flow *f, unsigned index)
 	f->there.sport = (uint16_t)(1024 + dice(s, 60000));
 	f->there.dport = f->kind == FLOW_ECHO ? f->there.sport : 80;
 	f->there.proto = f->kind == FLOW_TCP || (f->kind == FLOW_STRAY && dice(s, 2))
-	                         ? IPPROTO_NUM_TCP
-	                 : f->kind == FLOW_ECHO ? icmp
-	                                        : IPPROTO_NUM_UDP;
+				 ? IPPROTO_NUM_TCP
+			 : f->kind == FLOW_ECHO ? icmp
+						: IPPROTO_NUM_UDP;
 	f->back = (struct pkt_tuple){.src = f->there.dst,
-	                             .dst = f->there.src,
-	                             .sport = f->there.dport,
-	                             .dport = f->there.sport,
-	                             .proto = f->there.proto};
+				     .dst = f->there.src,
+				     .sport = f->there.dport,
+				     .dport = f->there.sport,
+				     .proto = f->there.proto};
 	flow_key_make(&f->key, &f->there, v6 ? 6 : 4);
 	f->seq[0] = (uint32_t)rng_u64(&s->rng);
 	f->seq[1] = (uint32_t)rng_u64(&s->rng);
@@ -378,36 +388,39 @@ static struct sim_params draw_params(uint64_t seed, bool calm)
 	unsigned x = (unsigned)(rng_u64(&r) % 15), y = (unsigned)(rng_u64(&r) % 15);
 
 	return (struct sim_params){.seed = seed,
-	                           .n_members = 2 + (x < y ? x : y), /* small clusters more often */
-	                           .loss = calm ? 0 : (unsigned)(rng_u64(&r) % 200),
-	                           .duplicate = calm ? 0 : (unsigned)(rng_u64(&r) % 50),
-	                           .jitter_ns = rng_u64(&r) % (3 * SIM_MS) + 1,
-	                           .hold = rng_u64(&r) % 2,
-	                           .tunnel = rng_u64(&r) % 2,
-	                           .unicast = rng_u64(&r) % 3 == 0,
-	                           .query_timeout_ms = 20,
-	                           .forward_ms = 5000};
+				   .n_members = 2 + (x < y ? x : y), /* small clusters more often */
+				   .loss = calm ? 0 : (unsigned)(rng_u64(&r) % 200),
+				   .duplicate = calm ? 0 : (unsigned)(rng_u64(&r) % 50),
+				   .jitter_ns = rng_u64(&r) % (3 * SIM_MS) + 1,
+				   .hold = rng_u64(&r) % 2,
+				   .tunnel = rng_u64(&r) % 2,
+				   .unicast = rng_u64(&r) % 3 == 0,
+				   .query_timeout_ms = 20,
+				   .forward_ms = 5000};
 }
 
-/* --- what must hold -------------------------------------------------------------------------------- */
+/* --- what must hold
+ * -------------------------------------------------------------------------------- */
 
 static void judge_packet(const struct script *sc, uint32_t id, uint64_t seed, bool calm)
 {
 	const struct sim_packet *p = &sc->sim->packets[id];
 	const struct flow *f = &sc->flows[p->flow];
-	unsigned most = sc->syn_ack[id] && f->syn_again ? SIM_MEMBERS : 1;
+	unsigned most = f->syn_again ? SIM_MEMBERS : 1;
 
 	if (f->kind == FLOW_STRAY)
 		ck_assert_msg(p->delivered == 0, "seed %llu: stray packet %u was delivered",
-		              (unsigned long long)seed, id);
+			      (unsigned long long)seed, id);
 	else
-		ck_assert_msg(p->delivered <= most, "seed %llu: packet %u, flow kind %d, step %u, delivered %u times",
-		              (unsigned long long)seed, id, f->kind, sc->id_step[id], p->delivered);
+		ck_assert_msg(p->delivered <= most,
+			      "seed %llu: packet %u, flow kind %d, step %u, delivered %u times",
+			      (unsigned long long)seed, id, f->kind, sc->id_step[id], p->delivered);
 	ck_assert_msg(p->relayed <= 1, "seed %llu: packet %u went from member to member %u times",
-	              (unsigned long long)seed, id, p->relayed);
+		      (unsigned long long)seed, id, p->relayed);
 	if (calm && f->kind != FLOW_STRAY && !f->conflict)
-		ck_assert_msg(p->delivered == 1, "seed %llu: packet %u, flow kind %d, step %u, was lost",
-		              (unsigned long long)seed, id, f->kind, sc->id_step[id]);
+		ck_assert_msg(p->delivered == 1,
+			      "seed %llu: packet %u, flow kind %d, step %u, was lost",
+			      (unsigned long long)seed, id, f->kind, sc->id_step[id]);
 }
 
 static void judge_balance(const struct sim *s, uint64_t seed)
@@ -415,15 +428,15 @@ static void judge_balance(const struct sim *s, uint64_t seed)
 	char why[128];
 
 	ck_assert_msg(sim_balanced(s, why, sizeof(why)), "seed %llu: %s", (unsigned long long)seed,
-	              why);
+		      why);
 }
 
 static void judge_forwards_gone(const struct sim *s, uint64_t seed)
 {
 	for (unsigned m = 0; m < s->params.n_members; m++)
 		ck_assert_msg(flow_table_count(s->members[m].engine->firewall.forwards) == 0,
-		              "seed %llu: member %u keeps forward entries", (unsigned long long)seed,
-		              m);
+			      "seed %llu: member %u keeps forward entries",
+			      (unsigned long long)seed, m);
 }
 
 /* A conversation begun now must work without anything being sent again. */
@@ -441,7 +454,7 @@ static void judge_healed(struct script *sc, uint64_t seed)
 	flow_step(sc, sc->n_flows - 1);
 	sim_run(s, s->now_ns + 1000 * SIM_MS);
 	ck_assert_msg(f->done && f->resent == 0, "seed %llu: not healed, stopped at step %u",
-	              (unsigned long long)seed, f->step);
+		      (unsigned long long)seed, f->step);
 }
 
 static void run_schedule(uint64_t seed, bool calm)
@@ -470,8 +483,8 @@ static void run_schedule(uint64_t seed, bool calm)
 		judge_packet(sc, id, seed, calm);
 	if (calm)
 		ck_assert_msg(sc->resent == 0 || s->n_conflicts > 0,
-		              "seed %llu: %u packets were sent again", (unsigned long long)seed,
-		              sc->resent);
+			      "seed %llu: %u packets were sent again", (unsigned long long)seed,
+			      sc->resent);
 	judge_healed(sc, seed);
 	sim_run(s, s->now_ns + 6000 * SIM_MS);
 	judge_forwards_gone(s, seed);
@@ -498,8 +511,9 @@ static void run_block(int block, bool calm)
 	}
 	for (unsigned r = 0; r < rounds(); r++)
 		for (unsigned i = 0; i < SCHEDULES_PER_TEST; i++)
-			run_schedule((uint64_t)(r * 100000) + (uint64_t)block * SCHEDULES_PER_TEST + i + 1,
-			             calm);
+			run_schedule((uint64_t)(r * 100000) + (uint64_t)block * SCHEDULES_PER_TEST +
+					     i + 1,
+				     calm);
 }
 
 START_TEST(test_calm)

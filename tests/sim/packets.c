@@ -62,8 +62,8 @@ static size_t put_ip(uint8_t *out, const struct pkt_tuple *t, size_t len)
 static void put_sum(uint8_t *l4, size_t field, const struct pkt_tuple *t, size_t len)
 {
 	uint64_t sum = t->proto == IPPROTO_NUM_ICMP
-	                       ? 0
-	                       : csum_pseudo(&t->src, &t->dst, t->proto, (uint32_t)len);
+			       ? 0
+			       : csum_pseudo(&t->src, &t->dst, t->proto, (uint32_t)len);
 	uint16_t folded;
 
 	memset(l4 + field, 0, 2);
@@ -72,9 +72,10 @@ static void put_sum(uint8_t *l4, size_t field, const struct pkt_tuple *t, size_t
 }
 
 size_t sim_tcp(uint8_t *out, const struct pkt_tuple *t, const struct sim_tcp *h, uint32_t id,
-               size_t extra)
+	       size_t extra)
 {
-	/* Handshake packets carry their identity in an unknown option, so that they have no data. */
+	/* Handshake packets carry their identity in an unknown option, so that they have no data.
+	 */
 	size_t options = 12, header = 20 + options, len = header + extra;
 	size_t l3 = put_ip(out, t, len);
 	uint8_t *tcp = out + l3;
@@ -148,7 +149,7 @@ size_t sim_unreachable(uint8_t *out, const uint8_t *about, size_t about_size, ui
 /* Pieces of 64 bytes; the UDP header is in the first. The UDP checksum is not looked at by anybody
  * on the way (it cannot be, with pieces). */
 size_t sim_fragment(uint8_t *out, const struct pkt_tuple *t, unsigned index, unsigned n,
-                    uint32_t frag_id, uint32_t id)
+		    uint32_t frag_id, uint32_t id)
 {
 	bool v6 = !ipaddr_is_v4(&t->src), more = index + 1 < n;
 	size_t len = 64, l3 = put_ip(out, t, len + (v6 ? 8 : 0));

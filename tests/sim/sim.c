@@ -16,9 +16,9 @@ enum event_kind { EVENT_FRAME, EVENT_WORLD, EVENT_DATAGRAM, EVENT_CALL };
 struct sim_event {
 	uint64_t when_ns, sequence;
 	enum event_kind kind;
-	unsigned member;   /* receiver */
-	uint16_t port;     /* EVENT_FRAME: port; EVENT_WORLD: side */
-	unsigned from;     /* EVENT_DATAGRAM: sender */
+	unsigned member; /* receiver */
+	uint16_t port;	 /* EVENT_FRAME: port; EVENT_WORLD: side */
+	unsigned from;	 /* EVENT_DATAGRAM: sender */
 	bool multicast;
 	void (*fn)(struct sim *, uint64_t);
 	uint64_t word;
@@ -30,7 +30,8 @@ struct sim_event {
 static const uint8_t key_text[] =
 	"1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f active\n";
 
-/* --- the heap of what will happen --------------------------------------------------------------- */
+/* --- the heap of what will happen ---------------------------------------------------------------
+ */
 
 static bool earlier(const struct sim_event *x, const struct sim_event *y)
 {
@@ -72,7 +73,7 @@ static struct sim_event *heap_pop(struct sim *s)
 }
 
 static struct sim_event *event_new(struct sim *s, enum event_kind kind, uint64_t delay_ns,
-                                   const void *data, size_t size)
+				   const void *data, size_t size)
 {
 	struct sim_event *e = malloc(sizeof(*e));
 
@@ -87,7 +88,8 @@ static struct sim_event *event_new(struct sim *s, enum event_kind kind, uint64_t
 	return e;
 }
 
-/* --- addresses ----------------------------------------------------------------------------------- */
+/* --- addresses -----------------------------------------------------------------------------------
+ */
 
 static struct macaddr member_mac(unsigned member, uint16_t port)
 {
@@ -105,7 +107,8 @@ static struct endpoint member_endpoint(unsigned member)
 	return (struct endpoint){.addr = ipaddr_v4(a), .port = 7067};
 }
 
-/* --- carrying out --------------------------------------------------------------------------------- */
+/* --- carrying out
+ * --------------------------------------------------------------------------------- */
 
 static void wire_frame(struct sim *s, unsigned from, const struct frame *f)
 {
@@ -169,6 +172,18 @@ static void wire_datagram(struct sim *s, unsigned from, const struct datagram *d
 	}
 }
 
+/* SIM_TRACE=1: what every engine notes, for looking at one schedule. */
+static void trace_note(const struct sim *s, unsigned member, const struct note *n)
+{
+	char flow[FLOW_KEY_TEXT] = "";
+
+	if (n->has_flow)
+		flow_key_text(flow, &n->key, n->dir);
+	printf("%9.3f m%u %-14s %s member %d query %016llx %s %s\n", (double)s->now_ns / 1e6, member,
+	       note_name(n->type), flow, (int)n->member, (unsigned long long)n->query_id,
+	       n->reason ? drop_name(n->reason) : "", n->detail ? n->detail : "");
+}
+
 static void carry_out(struct sim *s, unsigned member)
 {
 	struct actions *a = s->actions;
@@ -179,6 +194,8 @@ static void carry_out(struct sim *s, unsigned member)
 		wire_datagram(s, member, &a->datagrams[i]);
 	for (uint32_t i = 0; i < a->n_notes; i++) {
 		const struct note *n = &a->notes[i];
+		if (s->trace)
+			trace_note(s, member, n);
 		if (n->type == NOTE_QUERY)
 			s->n_query_notes++;
 		if (n->type == NOTE_HOME_CONFLICT) {
@@ -190,10 +207,11 @@ static void carry_out(struct sim *s, unsigned member)
 	actions_reset(a);
 }
 
-/* --- the worlds ------------------------------------------------------------------------------------ */
+/* --- the worlds
+ * ------------------------------------------------------------------------------------ */
 
 static void world_answer(struct sim *s, unsigned member, uint16_t side, const uint8_t *data,
-                         size_t size)
+			 size_t size)
 {
 	struct sim_event *e = event_new(s, EVENT_FRAME, FRAME_DELAY_NS, data, size);
 
@@ -203,30 +221,31 @@ static void world_answer(struct sim *s, unsigned member, uint16_t side, const ui
 }
 
 static void world_arp(struct sim *s, struct build *b, unsigned member, uint16_t side,
-                      const struct pkt *pkt)
+		      const struct pkt *pkt)
 {
 	struct build_eth eth = {.dst = member_mac(member, side), .src = world_mac(side)};
 	uint8_t out[256];
 	struct arp arp, reply;
 	struct nd nd, answer;
 
-	if (pkt->kind == PKT_ARP && arp_parse(&arp, pkt->frame, pkt->l3) == DROP_NONE && arp.op == 1) {
+	if (pkt->kind == PKT_ARP && arp_parse(&arp, pkt->frame, pkt->l3) == DROP_NONE &&
+	    arp.op == 1) {
 		reply = (struct arp){.op = 2,
-		                     .sender_mac = eth.src,
-		                     .sender_ip = arp.target_ip,
-		                     .target_mac = arp.sender_mac,
-		                     .target_ip = arp.sender_ip};
+				     .sender_mac = eth.src,
+				     .sender_ip = arp.target_ip,
+				     .target_mac = arp.sender_mac,
+				     .target_ip = arp.sender_ip};
 		world_answer(s, member, side, out, build_arp(b, &eth, &reply, out, sizeof(out)));
 	}
 	if (pkt->kind == PKT_ND && nd_parse(&nd, pkt) == DROP_NONE && nd.type == 135) {
 		answer = (struct nd){.type = 136,
-		                     .src = nd.target,
-		                     .dst = nd.src,
-		                     .target = nd.target,
-		                     .has_mac = true,
-		                     .mac = eth.src,
-		                     .solicited = true,
-		                     .override = true};
+				     .src = nd.target,
+				     .dst = nd.src,
+				     .target = nd.target,
+				     .has_mac = true,
+				     .mac = eth.src,
+				     .solicited = true,
+				     .override = true};
 		world_answer(s, member, side, out, build_nd(b, &eth, &answer, out, sizeof(out)));
 	}
 }
@@ -250,33 +269,39 @@ static void world_receive(struct sim *s, struct sim_event *ev)
 	if (id >= s->n_packets || s->packets[id].to != ev->port)
 		return;
 	s->packets[id].delivered++;
+	if (s->trace)
+		printf("%9.3f world %d: packet %u of flow %d arrives by m%u\n", (double)s->now_ns / 1e6,
+		       ev->port, id, s->packets[id].flow, ev->member);
 	if (s->packets[id].delivered == 1 && s->arrival)
 		s->arrival(s->arg, s, id, &pkt);
 }
 
-/* --- members --------------------------------------------------------------------------------------- */
+/* --- members
+ * --------------------------------------------------------------------------------------- */
 
 static void member_text(const struct sim *s, unsigned m, char *text, size_t size)
 {
 	const struct sim_params *p = &s->params;
-	int n = snprintf(text, size,
-	                 "node = \"m%u\"\n"
-	                 "port \"inside\" { device = \"i\" addresses = {\"10.1.0.%u/16\", "
-	                 "\"fd00:1::%x/64\"} }\n"
-	                 "port \"outside\" { device = \"o\" addresses = {\"192.0.2.%u/24\", "
-	                 "\"2001:db8:2::%x/64\"} }\n"
-	                 "cluster { id = 1 device = \"c\" transport = \"%s\" query = \"%s\" "
-	                 "forward = \"%s\" query-timeout = \"%ums\" forward-ttl = \"%ums\" "
-	                 "max-forwards = 1024 max-queries = 512 hello-interval = \"500ms\" "
-	                 "dead-after = \"1500ms\" key-file = \"/none\" }\n"
-	                 "firewall { max-flows = 1024 rule \"out\" { action = \"pass\" in = \"inside\" "
-	                 "out = \"outside\" } }\n",
-	                 m, m + 1, m + 1, m + 1, m + 1, p->unicast ? "unicast" : "multicast",
-	                 p->hold ? "hold" : "carry", p->tunnel ? "tunnel" : "l2",
-	                 p->query_timeout_ms, p->forward_ms);
+	int n = snprintf(
+		text, size,
+		"node = \"m%u\"\n"
+		"port \"inside\" { device = \"i\" addresses = {\"10.1.0.%u/16\", "
+		"\"fd00:1::%x/64\"} }\n"
+		"port \"outside\" { device = \"o\" addresses = {\"192.0.2.%u/24\", "
+		"\"2001:db8:2::%x/64\"} }\n"
+		"cluster { id = 1 device = \"c\" transport = \"%s\" query = \"%s\" "
+		"forward = \"%s\" query-timeout = \"%ums\" forward-ttl = \"%ums\" "
+		"max-forwards = 1024 max-queries = 512 hello-interval = \"500ms\" "
+		"dead-after = \"1500ms\" key-file = \"/none\" }\n"
+		"firewall { max-flows = 1024 rule \"out\" { action = \"pass\" in = \"inside\" "
+		"out = \"outside\" } }\n",
+		m, m + 1, m + 1, m + 1, m + 1, p->unicast ? "unicast" : "multicast",
+		p->hold ? "hold" : "carry", p->tunnel ? "tunnel" : "l2", p->query_timeout_ms,
+		p->forward_ms);
 	for (unsigned i = 0; i < p->n_members; i++)
 		n += snprintf(text + n, size - (size_t)n,
-		              "member \"m%u\" { id = %u address = \"10.9.0.%u\" }\n", i, i + 1, i + 1);
+			      "member \"m%u\" { id = %u address = \"10.9.0.%u\" }\n", i, i + 1,
+			      i + 1);
 }
 
 void sim_start(struct sim *s, unsigned m)
@@ -303,7 +328,8 @@ void sim_start(struct sim *s, unsigned m)
 	member->dead = false;
 	if (member->boots++)
 		s->disturbed = true;
-	engine_want_notes(member->engine, 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
+	engine_want_notes(member->engine, s->trace ? UINT32_MAX
+	                                           : 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
 	for (uint16_t port = 0; port < 2; port++) {
 		struct engine_link link = {.up = true, .mac = member_mac(m, port), .mtu = 1500};
 		engine_set_link(member->engine, port, &link, s->now_ns, s->actions);
@@ -331,7 +357,7 @@ static void member_receive(struct sim *s, struct sim_event *ev)
 		engine_frames(m->engine, &f, 1, s->now_ns, s->actions);
 	else
 		engine_datagram(m->engine, ev->data, ev->size, &from, ev->multicast, s->now_ns,
-		                s->actions);
+				s->actions);
 	carry_out(s, ev->member);
 }
 
@@ -349,7 +375,8 @@ static void relay_seen(struct sim *s, const struct sim_event *ev)
 		s->packets[id].relayed++;
 }
 
-/* --- running --------------------------------------------------------------------------------------- */
+/* --- running
+ * --------------------------------------------------------------------------------------- */
 
 static uint64_t next_tick(const struct sim *s, unsigned *member)
 {
@@ -389,7 +416,8 @@ void sim_run(struct sim *s, uint64_t until_ns)
 {
 	for (;;) {
 		unsigned m = 0;
-		uint64_t tick = next_tick(s, &m), event = s->n_heap ? s->heap[0]->when_ns : UINT64_MAX;
+		uint64_t tick = next_tick(s, &m),
+			 event = s->n_heap ? s->heap[0]->when_ns : UINT64_MAX;
 		uint64_t when = tick < event ? tick : event;
 
 		if (when > until_ns)
@@ -406,7 +434,8 @@ void sim_run(struct sim *s, uint64_t until_ns)
 	s->now_ns = until_ns;
 }
 
-/* --- the script's side ------------------------------------------------------------------------------ */
+/* --- the script's side
+ * ------------------------------------------------------------------------------ */
 
 uint32_t sim_packet_new(struct sim *s, int flow, enum sim_side to)
 {
@@ -417,7 +446,7 @@ uint32_t sim_packet_new(struct sim *s, int flow, enum sim_side to)
 }
 
 void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, size_t size,
-              uint64_t delay_ns)
+	      uint64_t delay_ns)
 {
 	uint16_t side = s->packets[id].to == SIM_INSIDE ? SIM_OUTSIDE : SIM_INSIDE;
 	struct macaddr dst = member_mac(member, side), src = world_mac(side);
@@ -462,7 +491,7 @@ bool sim_balanced(const struct sim *s, char *why, size_t size)
 		if (in == out)
 			continue;
 		snprintf(why, size, "member %u: %llu in, %llu accounted for", m,
-		         (unsigned long long)in, (unsigned long long)out);
+			 (unsigned long long)in, (unsigned long long)out);
 		return false;
 	}
 	return true;
@@ -473,6 +502,7 @@ struct sim *sim_new(const struct sim_params *params)
 	struct sim *s = calloc(1, sizeof(*s));
 
 	s->params = *params;
+	s->trace = getenv("SIM_TRACE") != NULL;
 	s->now_ns = 1000000000ULL;
 	s->rng = (struct rng){.key = {params->seed, params->seed * 77 + 5}};
 	s->actions = actions_new();

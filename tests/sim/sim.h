@@ -28,12 +28,12 @@ enum sim_side { SIM_INSIDE, SIM_OUTSIDE };
 struct sim_params {
 	uint64_t seed;
 	unsigned n_members;
-	unsigned loss;      /* of a cluster datagram, in thousandths */
+	unsigned loss;	    /* of a cluster datagram, in thousandths */
 	unsigned duplicate; /* the same */
 	uint64_t jitter_ns; /* a cluster datagram takes up to so long more: reordering */
-	bool hold;          /* query = hold */
-	bool tunnel;        /* forward = tunnel */
-	bool unicast;       /* transport = unicast */
+	bool hold;	    /* query = hold */
+	bool tunnel;	    /* forward = tunnel */
+	bool unicast;	    /* transport = unicast */
 	uint32_t query_timeout_ms;
 	uint32_t forward_ms;
 };
@@ -41,8 +41,8 @@ struct sim_params {
 struct sim_packet {
 	unsigned sent;
 	unsigned delivered;
-	unsigned relayed;   /* times it went from member to member by layer 2 */
-	int flow;           /* index of the script's flow, or -1 */
+	unsigned relayed; /* times it went from member to member by layer 2 */
+	int flow;	  /* index of the script's flow, or -1 */
 	enum sim_side to;
 };
 
@@ -73,6 +73,7 @@ struct sim {
 	struct sim_packet packets[SIM_IDS];
 	uint32_t n_packets;
 	uint64_t n_query_notes, n_conflicts;
+	bool trace;
 	bool disturbed; /* something was lost, repeated, cut or restarted */
 	void (*conflict)(void *arg, const struct flow_key *key);
 	sim_arrival *arrival;
@@ -91,7 +92,7 @@ uint32_t sim_packet_new(struct sim *s, int flow, enum sim_side to);
 /* Send an IP packet of `size` bytes into the cluster by `member` from the world opposite to `to`,
  * after `delay_ns`. */
 void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, size_t size,
-              uint64_t delay_ns);
+	      uint64_t delay_ns);
 
 /* kill -9; and start again with empty tables and a new boot id. */
 void sim_kill(struct sim *s, unsigned member);
@@ -99,7 +100,7 @@ void sim_start(struct sim *s, unsigned member);
 
 /* Call `fn` at a time. */
 void sim_at(struct sim *s, uint64_t when_ns, void (*fn)(struct sim *s, uint64_t word),
-            uint64_t word);
+	    uint64_t word);
 
 /* Frames in = frames out + held + drops, for every member; aborts the test with the figures. */
 bool sim_balanced(const struct sim *s, char *why, size_t size);
@@ -110,14 +111,14 @@ struct sim_tcp {
 	uint8_t flags;
 };
 size_t sim_tcp(uint8_t *out, const struct pkt_tuple *t, const struct sim_tcp *h, uint32_t id,
-               size_t extra);
+	       size_t extra);
 size_t sim_udp(uint8_t *out, const struct pkt_tuple *t, uint32_t id, size_t extra);
 size_t sim_echo(uint8_t *out, const struct pkt_tuple *t, bool reply, uint32_t id);
 /* "Port unreachable" about the IP packet `about` sent by its destination. */
 size_t sim_unreachable(uint8_t *out, const uint8_t *about, size_t about_size, uint32_t id);
 /* Fragment `index` of `n` of a UDP packet made by sim_udp; each carries its own identity. */
 size_t sim_fragment(uint8_t *out, const struct pkt_tuple *t, unsigned index, unsigned n,
-                    uint32_t frag_id, uint32_t id);
+		    uint32_t frag_id, uint32_t id);
 /* The identity in a delivered packet, or UINT32_MAX. */
 uint32_t sim_identity(const struct pkt *pkt);
 
