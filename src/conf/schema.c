@@ -107,8 +107,8 @@ static const struct schema_option cluster_options[] = {
 	NUMBER("query-rate", cluster_params, query_rate, 0, 1, 10000000, 20000),
 	NUMBER("query-burst", cluster_params, query_burst, 0, 1, 10000000, 4000),
 	NUMBER("query-kbytes", cluster_params, query_kbytes, 0, 1, 4000000, 8000),
-	NUMBER("source-rate", cluster_params, source_rate, 0, 1, 10000000, 200),
-	NUMBER("source-burst", cluster_params, source_burst, 0, 1, 10000000, 100),
+	NUMBER("source-rate", cluster_params, source_rate, 0, 1, 10000000, 5000),
+	NUMBER("source-burst", cluster_params, source_burst, 0, 1, 10000000, 2000),
 	NUMBER("mtu", cluster_params, mtu, 0, 0, 65535, 0),
 	END,
 };

@@ -47,7 +47,8 @@ static json_t *show_ports(const struct daemon *d)
 				 "tx_errors", (json_int_t)s.tx_errors);
 		json_object_update(o, more);
 		json_decref(more);
-		if (p->missing_said)
+		if (p->missing_said &&
+		    !netlink_link_by_name(d->netlink, d->params->ports[i].device))
 			json_object_set_new(o, "state", json_string("missing"));
 		json_array_append_new(list, o);
 	}

@@ -47,6 +47,9 @@ static void engine_member_event(void *arg, enum channel_event event, uint32_t me
 	struct engine *e = arg;
 	struct note *note = node_note(&e->node, notes[event]);
 
+	if (e->firewall_ready && (event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_DOWN ||
+				  event == CHANNEL_MEMBER_LEFT))
+		relay_member_gone(&e->firewall, member);
 	if (note)
 		note->member = member;
 }

@@ -395,6 +395,15 @@ void ask_confirmed(struct firewall *f, const struct channel_message *msg)
 
 /* --- time ------------------------------------------------------------------------------------ */
 
+/* A repetition is paid for like the query itself. */
+static bool ask_pay(struct firewall *f, const struct query *q)
+{
+	uint32_t kbytes = 1 + (q->carried ? (q->held.head->frame.len + 160) / 1024 : 0);
+
+	return bucket_take(&f->query_packets, 1, f->node->now_ns) &&
+	       bucket_take(&f->query_bytes, kbytes, f->node->now_ns);
+}
+
 static void ask_due(void *arg, void *entry)
 {
 	struct firewall *f = arg;
@@ -407,9 +416,11 @@ static void ask_due(void *arg, void *entry)
 			own = flow_table_find(f->states, &q->entry.key,
 					      flow_table_hash(f->states, &q->entry.key));
 		q->tries++;
-		node_count(f->node, COUNTER_QUERY_RETRIED);
-		ask_note(f, NOTE_QUERY_RETRY, q, NOTE_NO_MEMBER);
-		ask_send(f, q, own);
+		if (ask_pay(f, q)) { /* without budget this repetition is left out */
+			node_count(f->node, COUNTER_QUERY_RETRIED);
+			ask_note(f, NOTE_QUERY_RETRY, q, NOTE_NO_MEMBER);
+			ask_send(f, q, own);
+		}
 		flow_table_arm(f->queries, q, f->node->now_ns, ask_wait_ms(f, q));
 		return;
 	}

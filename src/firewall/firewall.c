@@ -362,7 +362,10 @@ void firewall_packet(struct firewall *f, struct pkt *pkt, struct lookup *l)
 {
 	if (f->member_macs & 1ULL << (pkt->eth_src.b[5] & 63))
 		l->from = relay_member_by_mac(f, pkt->frame->port, &pkt->eth_src);
-	firewall_admit(f, pkt, l);
+	if (l->prepared)
+		firewall_route(f, pkt, l);
+	else
+		firewall_admit(f, pkt, l);
 }
 
 /* --- messages -------------------------------------------------------------------------------- */

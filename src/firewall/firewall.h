@@ -28,8 +28,8 @@
 #include "flow/table.h"
 #include "node/node.h"
 
-/* Queries that the home has answered, remembered so that a repeated one is not delivered again: sets
- * of eight, the oldest of a set gives way. */
+/* Queries that the home has answered, remembered so that a repeated one is not delivered again:
+ * sets of eight, the oldest of a set gives way. */
 #define SEEN_SETS 4096
 #define SEEN_WAYS 8
 
@@ -113,6 +113,8 @@ void firewall_packet(struct firewall *f, struct pkt *pkt, struct lookup *l);
 void firewall_message(struct firewall *f, struct channel_message *msg);
 /* A member's MACs may have changed, or it went away. */
 void firewall_members_changed(struct firewall *f);
+/* A member is down, has left or began anew: its forward entries die (FC-11). */
+void relay_member_gone(struct firewall *f, uint32_t member);
 
 uint64_t firewall_tick(struct firewall *f);
 uint32_t firewall_flush_states(struct firewall *f);

@@ -127,6 +127,7 @@ bool home_policy_possible(const struct firewall *f, const struct pkt *pkt, const
 	else if (pkt->fragment && pkt->frag_offset > 0)
 		return true; /* no ports: nothing can be excluded */
 	p.tuple = &tuple;
+	p.out_port = PARAMS_NO_PORT; /* the home may reach that network by a port of another name */
 	if (policy_possible(f->policy, &p))
 		return true;
 	back = (struct pkt_tuple){.src = tuple.dst,

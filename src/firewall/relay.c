@@ -72,6 +72,16 @@ struct forward *relay_learn(struct firewall *f, const struct flow_key *key, unsi
 	return fw;
 }
 
+void relay_member_gone(struct firewall *f, uint32_t member)
+{
+	struct forward *fw;
+	uint32_t pos = 0;
+
+	while (f->forwards && (fw = flow_table_next(f->forwards, &pos)))
+		if (fw->member == member)
+			relay_remove(f, fw, "home is gone");
+}
+
 static void relay_due(void *arg, void *entry)
 {
 	struct firewall *f = arg;

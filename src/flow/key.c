@@ -1,34 +1,6 @@
 #include "flow/key.h"
 
-#include <endian.h>
 #include <stdio.h>
-
-/* The order is that of the bytes on the wire, so members of either endianness agree on it. */
-static int ipaddr_order(const struct ipaddr *x, const struct ipaddr *y)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t p = be64toh(x->q[i]), q = be64toh(y->q[i]);
-		if (p != q)
-			return p < q ? -1 : 1;
-	}
-	return 0;
-}
-
-unsigned flow_key_make(struct flow_key *key, const struct pkt_tuple *t, uint8_t version)
-{
-	int order = ipaddr_order(&t->src, &t->dst);
-	bool swap = order > 0 || (order == 0 && t->sport > t->dport);
-
-	*key = (struct flow_key){
-		.a = swap ? t->dst : t->src,
-		.b = swap ? t->src : t->dst,
-		.aport = swap ? t->dport : t->sport,
-		.bport = swap ? t->sport : t->dport,
-		.proto = t->proto,
-		.version = version,
-	};
-	return swap;
-}
 
 struct pkt_tuple flow_key_tuple(const struct flow_key *key, unsigned dir)
 {

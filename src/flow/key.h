@@ -8,6 +8,7 @@
 #ifndef FLOW_KEY_H
 #define FLOW_KEY_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -26,8 +27,27 @@ struct flow_key {
 
 _Static_assert(sizeof(struct flow_key) == 40, "five words, no holes");
 
-/* Key of a tuple; returns the direction bit. */
-unsigned flow_key_make(struct flow_key *key, const struct pkt_tuple *t, uint8_t version);
+/* Key of a tuple; returns the direction bit. The order of the endpoints is that of the bytes on the
+ * wire, so members of either endianness agree on it. */
+static inline unsigned flow_key_make(struct flow_key *key, const struct pkt_tuple *t,
+				     uint8_t version)
+{
+	uint64_t src = be64toh(t->src.q[0]), dst = be64toh(t->dst.q[0]);
+
+	if (src == dst) {
+		src = be64toh(t->src.q[1]);
+		dst = be64toh(t->dst.q[1]);
+	}
+	bool swap = src > dst || (src == dst && t->sport > t->dport);
+	key->a = swap ? t->dst : t->src;
+	key->b = swap ? t->src : t->dst;
+	key->aport = swap ? t->dport : t->sport;
+	key->bport = swap ? t->sport : t->dport;
+	key->proto = t->proto;
+	key->version = version;
+	key->zone = 0;
+	return swap;
+}
 
 /* The tuple of a packet that travels in direction `dir`. */
 struct pkt_tuple flow_key_tuple(const struct flow_key *key, unsigned dir);
@@ -41,11 +61,10 @@ static inline uint64_t flow_key_hash(const struct flow_key *key, const struct ha
 {
 	uint64_t w[5];
 	memcpy(w, key, sizeof(w));
-	if (key->version == 4) { /* the constant halves of mapped addresses carry nothing */
-		w[0] = w[1];
-		w[1] = w[3];
-		w[2] = w[4];
-		return hash_words(secret, w, 3);
+	if (key->version == 4) { /* only the last four bytes of mapped addresses tell anything */
+		w[0] = (uint64_t)key->a.w[3] << 32 | key->b.w[3];
+		w[1] = w[4];
+		return hash_words(secret, w, 2);
 	}
 	return hash_words(secret, w, 5);
 }

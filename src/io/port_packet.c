@@ -31,6 +31,11 @@
 #define MACS 12
 #define TX_BUFFER (4 << 20) /* bytes; a handful of super-frames fill the kernel's default */
 
+/* Bytes received at once: what has been received is still in the cache when it is sent. Counts for
+ * super-frames only; fewer than four at a time would cost more in system calls. */
+#define RX_BURST (256U << 10)
+#define RX_BURST_LEAST 4
+
 union control {
 	char room[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
 	struct cmsghdr align;
@@ -38,11 +43,11 @@ union control {
 
 struct port_packet {
 	struct port base;
-	bool bypass; /* PACKET_QDISC_BYPASS is on */
+	bool bypass;	/* PACKET_QDISC_BYPASS is on */
+	unsigned burst; /* frames to receive at once, by the size of the last ones */
 	struct port_buffers buffers;
 	struct mmsghdr rx_msgs[PORT_BATCH];
-	struct iovec rx_iov[PORT_BATCH][2];
-	struct vnet rx_vnet[PORT_BATCH];
+	struct iovec rx_iov[PORT_BATCH];
 	union control rx_control[PORT_BATCH];
 	struct mmsghdr tx_msgs[PORT_BATCH];
 	struct iovec tx_iov[PORT_BATCH][2];
@@ -55,16 +60,22 @@ static struct port_packet *packet_of(struct port *p)
 	return (struct port_packet *)(void *)p;
 }
 
+/* The offload header is received right in front of the frame, so that one piece of memory takes
+ * both; from there it is copied, and the place is headroom again. */
+static uint8_t *rx_message(const struct port_packet *pp, unsigned i)
+{
+	return port_buffer(&pp->buffers, i) - sizeof(struct vnet);
+}
+
 static void init_messages(struct port_packet *pp)
 {
+	pp->burst = PORT_BATCH;
 	for (unsigned i = 0; i < PORT_BATCH; i++) {
 		struct msghdr *rx = &pp->rx_msgs[i].msg_hdr;
-		pp->rx_iov[i][0].iov_base = &pp->rx_vnet[i];
-		pp->rx_iov[i][0].iov_len = sizeof(struct vnet);
-		pp->rx_iov[i][1].iov_base = port_buffer(&pp->buffers, i);
-		pp->rx_iov[i][1].iov_len = FRAME_MAX;
-		rx->msg_iov = pp->rx_iov[i];
-		rx->msg_iovlen = 2;
+		pp->rx_iov[i].iov_base = rx_message(pp, i);
+		pp->rx_iov[i].iov_len = sizeof(struct vnet) + FRAME_MAX;
+		rx->msg_iov = &pp->rx_iov[i];
+		rx->msg_iovlen = 1;
 		rx->msg_control = &pp->rx_control[i];
 		rx->msg_controllen = sizeof(pp->rx_control[i]);
 
@@ -248,7 +259,7 @@ static bool take_message(struct port_packet *pp, unsigned i, struct frame *f)
 	f->data = port_buffer(&pp->buffers, i);
 	f->len = (uint32_t)(got - sizeof(struct vnet));
 	f->port = pp->base.index;
-	f->vnet = pp->rx_vnet[i];
+	memcpy(&f->vnet, rx_message(pp, i), sizeof(f->vnet));
 	const struct tpacket_auxdata *aux = auxdata_of(msg);
 	if (aux && aux->tp_status & TP_STATUS_VLAN_VALID)
 		restore_tag(f, aux);
@@ -256,10 +267,22 @@ static bool take_message(struct port_packet *pp, unsigned i, struct frame *f)
 	return true;
 }
 
+/* `bytes` came in `n` messages; there will be more of that kind. */
+static void set_burst(struct port_packet *pp, uint64_t bytes, unsigned n)
+{
+	uint64_t fit = bytes ? (uint64_t)RX_BURST * n / bytes : PORT_BATCH;
+
+	if (fit < RX_BURST_LEAST)
+		fit = RX_BURST_LEAST;
+	pp->burst = fit < PORT_BATCH ? (unsigned)fit : PORT_BATCH;
+}
+
 static int packet_rx(struct port *p, struct frame *frames, unsigned max)
 {
 	struct port_packet *pp = packet_of(p);
-	int got = recvmmsg(p->fd, pp->rx_msgs, max, MSG_DONTWAIT, NULL);
+	uint64_t before = p->stats.rx_bytes;
+	int got =
+		recvmmsg(p->fd, pp->rx_msgs, max < pp->burst ? max : pp->burst, MSG_DONTWAIT, NULL);
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 
@@ -270,6 +293,7 @@ static int packet_rx(struct port *p, struct frame *frames, unsigned max)
 		pp->rx_msgs[i].msg_hdr.msg_controllen = sizeof(pp->rx_control[i]);
 	}
 	p->stats.rx_frames += (unsigned)n;
+	set_burst(pp, p->stats.rx_bytes - before, (unsigned)got);
 	return n;
 }
 

@@ -21,8 +21,9 @@
 #define ICMP6_UNREACHABLE_PROHIBITED 1
 #define ICMP6_UNREACHABLE_ADDRESS 3
 
-#define FORWARD_FRAGMENTS 64
-#define BATCH_SEGMENTS 64
+#define FORWARD_PIECES 1024 /* of one packet or super-frame */
+#define FRAGMENT_OVERHEAD (FRAME_HEADROOM + 18 + 60)
+#define ECHO_TTL 64
 
 static uint16_t forward_hop(struct node *n, const struct pkt *pkt, struct hop *hop);
 static enum drop forward_to_neighbour(struct node *n, struct pkt *pkt, struct neigh *e);
@@ -145,16 +146,14 @@ static enum drop forward_no_route(struct node *n, struct pkt *pkt)
 	return node_drop(n, pkt, DROP_NO_ROUTE);
 }
 
-/* Index of the neighbour a packet goes to next; NEIGH_NONE = no route (or no room for one). */
-static uint16_t forward_hop(struct node *n, const struct pkt *pkt, struct hop *hop)
+/* Look up the way anew. */
+static uint16_t forward_find_hop(struct node *n, const struct pkt *pkt, struct hop *hop)
 {
 	const struct route *r;
 	const struct ipaddr *next;
 	struct ipaddr unspecified = {.q = {0, 0}};
 	bool evicted;
 
-	if (hop->neigh != NEIGH_NONE && hop->generation == n->route_generation)
-		return hop->neigh;
 	r = route_table_find(n->routes, &pkt->tuple.dst);
 	if (!r)
 		return NEIGH_NONE;
@@ -164,6 +163,14 @@ static uint16_t forward_hop(struct node *n, const struct pkt *pkt, struct hop *h
 		n->route_generation++;
 	hop->generation = n->route_generation;
 	return hop->neigh;
+}
+
+/* Index of the neighbour a packet goes to next; NEIGH_NONE = no route (or no room for one). */
+static uint16_t forward_hop(struct node *n, const struct pkt *pkt, struct hop *hop)
+{
+	if (hop->neigh != NEIGH_NONE && hop->generation == n->route_generation)
+		return hop->neigh;
+	return forward_find_hop(n, pkt, hop);
 }
 
 static void forward_ask_neighbour(struct node *n, const struct neigh *e)
@@ -207,23 +214,25 @@ static void forward_ask_neighbour(struct node *n, const struct neigh *e)
 		node_count(n, COUNTER_NEIGHBOUR_ASKED);
 }
 
-/* The frame is ready but for the destination MAC address. */
-static enum drop forward_to_neighbour(struct node *n, struct pkt *pkt, struct neigh *e)
+static void forward_host_unreachable(struct node *n, const struct pkt *pkt)
+{
+	if (pkt->version == 4)
+		node_icmp_error(n, pkt, ICMP_UNREACHABLE, ICMP_UNREACHABLE_HOST, 0);
+	else
+		node_icmp_error(n, pkt, ICMP6_UNREACHABLE, ICMP6_UNREACHABLE_ADDRESS, 0);
+}
+
+/* A neighbour that cannot be sent to just now, or has to be asked whether it is still there. */
+static enum drop forward_unconfirmed(struct node *n, struct pkt *pkt, struct neigh *e)
 {
 	const struct node_link *link = &n->links[e->port];
 	struct held *h;
-	bool ask = false, usable;
+	bool ask = false, usable = neigh_use(e, n->now_ns, &ask);
 
-	if (!link->up)
-		return node_drop(n, pkt, DROP_PORT_DOWN);
-	usable = link->is_capture || neigh_use(e, n->now_ns, &ask);
-	if (!link->is_capture && ask)
+	if (ask)
 		forward_ask_neighbour(n, e);
 	if (!usable && e->state == NEIGH_FAILED) {
-		if (pkt->version == 4)
-			node_icmp_error(n, pkt, ICMP_UNREACHABLE, ICMP_UNREACHABLE_HOST, 0);
-		else
-			node_icmp_error(n, pkt, ICMP6_UNREACHABLE, ICMP6_UNREACHABLE_ADDRESS, 0);
+		forward_host_unreachable(n, pkt);
 		return node_drop(n, pkt, DROP_NEIGHBOUR_FAILED);
 	}
 	rewrite_ethernet(pkt, &e->mac, &link->mac, n->params->ports[e->port].vlan);
@@ -234,6 +243,19 @@ static enum drop forward_to_neighbour(struct node *n, struct pkt *pkt, struct ne
 		return node_drop(n, pkt, DROP_NEIGHBOUR_QUEUE);
 	held_push(&e->waiting, h);
 	return DROP_NONE;
+}
+
+/* The frame is ready but for the destination MAC address. */
+static enum drop forward_to_neighbour(struct node *n, struct pkt *pkt, struct neigh *e)
+{
+	const struct node_link *link = &n->links[e->port];
+
+	if (!link->up)
+		return node_drop(n, pkt, DROP_PORT_DOWN);
+	if (!link->is_capture && !neigh_use_confirmed(e, n->now_ns))
+		return forward_unconfirmed(n, pkt, e);
+	rewrite_ethernet(pkt, &e->mac, &link->mac, n->params->ports[e->port].vlan);
+	return node_emit(n, pkt->frame, e->port) ? DROP_NONE : DROP_NO_BUFFER;
 }
 
 /* Several frames made from one: counted as made, less the one they replace. */
@@ -253,17 +275,26 @@ static enum drop forward_pieces(struct node *n, struct pkt *pkt, struct neigh *e
 	return DROP_NONE;
 }
 
+static struct frame *forward_piece_room(struct node *n, size_t count)
+{
+	if (count == 0 || count > FORWARD_PIECES)
+		return NULL;
+	return (struct frame *)(void *)actions_room(n->out, count * sizeof(struct frame));
+}
+
 static enum drop forward_fragments(struct node *n, struct pkt *pkt, struct neigh *e, uint32_t mtu)
 {
-	struct frame pieces[FORWARD_FRAGMENTS];
-	size_t size = (size_t)pkt->ip_len * 2 + 128 * FORWARD_FRAGMENTS;
-	uint8_t *room = actions_room(n->out, size);
+	unsigned max = mtu < 68 ? 0 : pkt->ip_len / ((mtu - 60) & ~7u) + 2;
+	size_t size = pkt->ip_len + (size_t)max * FRAGMENT_OVERHEAD;
+	struct frame *pieces = forward_piece_room(n, max);
+	uint8_t *room = pieces ? actions_room(n->out, size) : NULL;
 	int count;
 
 	if (!room)
 		return node_drop(n, pkt, DROP_NO_BUFFER);
+	rewrite_ttl(pkt);
 	csum_complete(pkt->frame);
-	count = segment_fragment(pkt, mtu, pieces, FORWARD_FRAGMENTS, room, size);
+	count = segment_fragment(pkt, mtu, pieces, max, room, size);
 	if (count < 0)
 		return node_drop(n, pkt, DROP_TOO_BIG);
 	return forward_pieces(n, pkt, e, pieces, count);
@@ -283,15 +314,15 @@ static enum drop forward_too_big(struct node *n, struct pkt *pkt, struct neigh *
 /* The port cannot send super-frames: cut them here. */
 static enum drop forward_segments(struct node *n, struct pkt *pkt, struct neigh *e)
 {
-	struct frame pieces[BATCH_SEGMENTS];
 	unsigned segments;
 	size_t size = segment_gso_size(pkt, &segments);
-	uint8_t *room = segments <= BATCH_SEGMENTS ? actions_room(n->out, size) : NULL;
+	struct frame *pieces = forward_piece_room(n, segments);
+	uint8_t *room = pieces ? actions_room(n->out, size) : NULL;
 	int count;
 
 	if (!room)
 		return node_drop(n, pkt, DROP_NO_BUFFER);
-	count = segment_gso(pkt, pieces, BATCH_SEGMENTS, room, size);
+	count = segment_gso(pkt, pieces, segments, room, size);
 	if (count < 0)
 		return node_drop(n, pkt, DROP_TX_SIZE);
 	return forward_pieces(n, pkt, e, pieces, count);
@@ -303,14 +334,16 @@ enum drop node_forward(struct node *n, struct pkt *pkt, struct hop *hop)
 	struct neigh *e;
 	const struct node_link *link;
 
-	if (node_ttl_expired(n, pkt))
+	if (pkt->ttl <= 1 && node_ttl_expired(n, pkt))
 		return DROP_TTL;
 	index = forward_hop(n, pkt, hop);
-	if (index == NEIGH_NONE)
-		return forward_no_route(n, pkt);
+	if (index == NEIGH_NONE) /* no route, or no place in the table of neighbours */
+		return node_route_port(n, &pkt->tuple.dst) == PARAMS_NO_PORT
+			       ? forward_no_route(n, pkt)
+			       : node_drop(n, pkt, DROP_NEIGHBOUR_QUEUE);
 	e = neigh_at(n->neighbours, index);
 	link = &n->links[e->port];
-	if (pkt_wire_len(pkt) > link->mtu && link->up)
+	if (pkt->ip_len > link->mtu && pkt_wire_len(pkt) > link->mtu && link->up)
 		return forward_too_big(n, pkt, e, link->mtu);
 	rewrite_ttl(pkt);
 	if (pkt->frame->vnet.gso_type != VNET_GSO_NONE && !link->takes_gso)
@@ -435,6 +468,23 @@ void node_nd(struct node *n, struct pkt *pkt)
 	node_drop_frame(n, pkt->frame, DROP_ND);
 }
 
+/* What was left of the request's time to live need not suffice for the way back. */
+static void echo_fresh_ttl(struct pkt *pkt)
+{
+	uint8_t *ip = pkt->frame->data + pkt->l3;
+	uint16_t sum;
+
+	pkt->ttl = ECHO_TTL;
+	if (pkt->version == 6) {
+		ip[7] = ECHO_TTL;
+		return;
+	}
+	ip[8] = ECHO_TTL;
+	memset(ip + 10, 0, 2);
+	sum = csum_fold(csum_add(0, ip, (size_t)(ip[0] & 15) * 4));
+	memcpy(ip + 10, &sum, sizeof(sum));
+}
+
 /* Turn the request around in place: swapping addresses leaves every checksum as it is, and the
  * type changes it by a constant (RFC 1624). */
 void node_echo(struct node *n, struct pkt *pkt)
@@ -460,7 +510,24 @@ void node_echo(struct node *n, struct pkt *pkt)
 	sum = (sum & 0xffff) + (sum >> 16);
 	icmp[2] = (uint8_t)(sum >> 8);
 	icmp[3] = (uint8_t)sum;
+	echo_fresh_ttl(pkt);
 	node_send_l2(n, pkt, pkt->frame->port, &pkt->eth_src);
+}
+
+/* Nobody has that address: those whose packets waited are told (RFC 1812 section 5.2.7.1). Packets
+ * of other neighbours may begin to wait meanwhile, never of this one, which has just failed. */
+static void forward_waited_in_vain(struct node *n, struct neigh *e)
+{
+	struct held_queue waiting = e->waiting;
+	struct held *h;
+	struct pkt pkt;
+
+	e->waiting = (struct held_queue){0};
+	while ((h = held_pop(&waiting))) {
+		if (pkt_decode(&pkt, &h->frame) == DROP_NONE && pkt.kind == PKT_IP)
+			forward_host_unreachable(n, &pkt);
+		node_drop_held(n, h, DROP_NEIGHBOUR_FAILED);
+	}
 }
 
 uint64_t node_tick(struct node *n)
@@ -474,7 +541,7 @@ uint64_t node_tick(struct node *n)
 		if (ask)
 			forward_ask_neighbour(n, e);
 		if (failed)
-			node_drop_queue(n, &e->waiting, DROP_NEIGHBOUR_FAILED);
+			forward_waited_in_vain(n, e);
 	}
 	return next;
 }

@@ -5,9 +5,8 @@
 
 #define NEIGH_RETRY_NS 300000000ULL	 /* between requests while incomplete */
 #define NEIGH_FIRST_RETRY_NS 50000000ULL /* the first request is repeated sooner */
-#define NEIGH_REACHABLE_NS 30000000000ULL
-#define NEIGH_FAILED_NS 1000000000ULL /* how long a failure is believed */
-#define NEIGH_IN_USE_NS 30000000000ULL /* a neighbour used so lately keeps its place */
+#define NEIGH_FAILED_NS 1000000000ULL	 /* how long a failure is believed */
+#define NEIGH_IN_USE_NS 30000000000ULL	 /* a neighbour used so lately keeps its place */
 #define NEIGH_TRIES 4
 #define NEIGH_LOOK 64 /* entries looked at to find one that gives way */
 #define NEIGH_BUCKETS 1024
@@ -15,7 +14,7 @@
 struct neigh_table {
 	struct hash_key secret;
 	uint16_t capacity, used;
-	uint16_t hand;	 /* where the search for one that gives way goes on */
+	uint16_t hand; /* where the search for one that gives way goes on */
 	uint16_t buckets[NEIGH_BUCKETS];
 	struct neigh *entries;
 };

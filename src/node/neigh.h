@@ -18,6 +18,7 @@
 
 #define NEIGH_NONE 0xffff
 #define NEIGH_QUEUE 32
+#define NEIGH_REACHABLE_NS 30000000000ULL /* a confirmation is believed for so long */
 
 enum neigh_state {
 	NEIGH_FREE,
@@ -58,6 +59,15 @@ struct neigh *neigh_at(struct neigh_table *t, uint16_t index);
 /* A packet is about to be sent to this neighbour. True: `mac` is usable. *ask is set when a request
  * is to be sent now (unicast when the MAC is known). */
 bool neigh_use(struct neigh *n, uint64_t now_ns, bool *ask);
+
+/* The same for a neighbour of whom nothing has to be asked; false = call neigh_use. */
+static inline bool neigh_use_confirmed(struct neigh *n, uint64_t now_ns)
+{
+	if (n->state != NEIGH_REACHABLE || now_ns - n->since_ns >= NEIGH_REACHABLE_NS)
+		return false;
+	n->used_ns = now_ns;
+	return true;
+}
 
 /* The neighbour has told its MAC address. Returns true when it changed or became usable. */
 bool neigh_learn(struct neigh *n, const struct macaddr *mac, uint64_t now_ns);

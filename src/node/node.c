@@ -45,12 +45,6 @@ void node_fini(struct node *n)
 	memset(n, 0, sizeof(*n));
 }
 
-static uint64_t node_address_bit(const struct ipaddr *a)
-{
-	uint64_t x = (a->q[0] ^ a->q[1]) * 0x9e3779b97f4a7c15ULL;
-	return 1ULL << (x >> 58);
-}
-
 /* Routes that follow from an address: its own prefix is on link. */
 static size_t node_connected_routes(const struct node *n, struct route *out)
 {
@@ -169,10 +163,8 @@ void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
 	}
 }
 
-const struct node_address *node_address_find(const struct node *n, const struct ipaddr *a)
+const struct node_address *node_address_search(const struct node *n, const struct ipaddr *a)
 {
-	if (!(n->address_filter & node_address_bit(a)))
-		return NULL;
 	for (size_t i = 0; i < n->n_addresses; i++)
 		if (ipaddr_eq(&n->addresses[i].prefix.addr, a))
 			return &n->addresses[i];

@@ -95,8 +95,19 @@ void node_set_link(struct node *n, uint16_t port, const struct node_link *link);
 int node_set_addresses(struct node *n, const struct node_address *v, size_t count);
 int node_set_routes(struct node *n, const struct route *v, size_t count);
 
+static inline uint64_t node_address_bit(const struct ipaddr *a)
+{
+	uint64_t x = (a->q[0] ^ a->q[1]) * 0x9e3779b97f4a7c15ULL;
+	return 1ULL << (x >> 58);
+}
+
 /* The own address equal to `a`, or NULL. */
-const struct node_address *node_address_find(const struct node *n, const struct ipaddr *a);
+const struct node_address *node_address_search(const struct node *n, const struct ipaddr *a);
+static inline const struct node_address *node_address_find(const struct node *n,
+							   const struct ipaddr *a)
+{
+	return n->address_filter & node_address_bit(a) ? node_address_search(n, a) : NULL;
+}
 /* An own address on `port` to speak from towards `peer` (same family, prefix that contains the peer
  * preferred); NULL when the port has none. */
 const struct ipaddr *node_source(const struct node *n, uint16_t port, const struct ipaddr *peer);

@@ -1,28 +1,34 @@
 #include "node/pool.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define POOL_LARGE FRAME_MAX
 
-struct pool {
-	struct held *small, *large; /* free lists */
-	struct held *retired;
-	uint32_t used;
+/* Buffers of one size: those given back first, then those never used, so that an idle pool touches
+ * no memory. */
+struct pool_class {
+	struct held *free;
 	struct held *nodes;
-	uint8_t *small_memory, *large_memory;
+	uint8_t *memory;
+	uint32_t n, fresh; /* nodes[fresh..n) were never used */
+	size_t size;
 };
 
-static void pool_fill(struct pool *p, struct held *nodes, uint32_t n, uint8_t *memory, size_t size)
+struct pool {
+	struct pool_class small, large;
+	struct held *retired;
+	uint32_t used;
+};
+
+static bool pool_class_init(struct pool_class *c, uint32_t n, size_t size)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		struct held *h = &nodes[i];
-		struct held **list = size == POOL_SMALL ? &p->small : &p->large;
-		h->memory = memory + i * (size + FRAME_HEADROOM);
-		h->small = size == POOL_SMALL;
-		h->next = *list;
-		*list = h;
-	}
+	c->n = n;
+	c->size = size + FRAME_HEADROOM;
+	c->nodes = calloc(n, sizeof(*c->nodes));
+	c->memory = calloc(n, c->size);
+	return c->nodes && c->memory;
 }
 
 struct pool *pool_new(uint32_t n_small, uint32_t n_large)
@@ -31,15 +37,11 @@ struct pool *pool_new(uint32_t n_small, uint32_t n_large)
 
 	if (!p)
 		return NULL;
-	p->nodes = calloc(n_small + n_large, sizeof(*p->nodes));
-	p->small_memory = calloc(n_small, POOL_SMALL + FRAME_HEADROOM);
-	p->large_memory = calloc(n_large, POOL_LARGE + FRAME_HEADROOM);
-	if (!p->nodes || !p->small_memory || !p->large_memory) {
+	if (!pool_class_init(&p->small, n_small, POOL_SMALL) ||
+	    !pool_class_init(&p->large, n_large, POOL_LARGE)) {
 		pool_free(p);
 		return NULL;
 	}
-	pool_fill(p, p->nodes, n_small, p->small_memory, POOL_SMALL);
-	pool_fill(p, p->nodes + n_small, n_large, p->large_memory, POOL_LARGE);
 	return p;
 }
 
@@ -47,18 +49,25 @@ void pool_free(struct pool *p)
 {
 	if (!p)
 		return;
-	free(p->nodes);
-	free(p->small_memory);
-	free(p->large_memory);
+	free(p->small.nodes);
+	free(p->small.memory);
+	free(p->large.nodes);
+	free(p->large.memory);
 	free(p);
 }
 
-static struct held *pool_take(struct held **list)
+static struct held *pool_take(struct pool_class *c)
 {
-	struct held *h = *list;
+	struct held *h = c->free;
 
-	if (h)
-		*list = h->next;
+	if (h) {
+		c->free = h->next;
+		return h;
+	}
+	if (c->fresh == c->n)
+		return NULL;
+	h = &c->nodes[c->fresh];
+	h->memory = c->memory + c->fresh++ * c->size;
 	return h;
 }
 
@@ -70,7 +79,9 @@ struct held *pool_hold(struct pool *p, const struct frame *frame)
 		return NULL;
 	if (frame->len <= POOL_SMALL)
 		h = pool_take(&p->small);
-	if (!h)
+	if (h)
+		h->small = 1;
+	else
 		h = pool_take(&p->large);
 	if (!h)
 		return NULL;
@@ -85,7 +96,7 @@ struct held *pool_hold(struct pool *p, const struct frame *frame)
 
 static void pool_put(struct pool *p, struct held *h)
 {
-	struct held **list = h->small ? &p->small : &p->large;
+	struct held **list = h->small ? &p->small.free : &p->large.free;
 
 	h->next = *list;
 	*list = h;

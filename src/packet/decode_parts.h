@@ -8,6 +8,7 @@
 #define PACKET_DECODE_PARTS_H
 
 #include "base/cursor.h"
+#include "packet/checksum.h"
 #include "packet/decode.h"
 
 #define ETH_HEADER 14
@@ -37,6 +38,21 @@
 #define IPPROTO_NUM_FRAGMENT 44
 #define IPPROTO_NUM_AH 51
 #define IPPROTO_NUM_DSTOPTS 60
+
+/* Whether the checksum of an IPv4 header of `header` bytes is right. A whole number of 32-bit
+ * words, so simpler and faster than csum_add. */
+static inline bool ipv4_sum_ok(const uint8_t *h, uint32_t header)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < header; i += 4) {
+		uint32_t w;
+
+		memcpy(&w, h + i, sizeof(w));
+		sum += w;
+	}
+	return csum_fold(sum) == 0;
+}
 
 enum drop decode_ipv4(struct pkt *pkt, struct rcur *c);
 enum drop decode_ipv6(struct pkt *pkt, struct rcur *c);

@@ -12,8 +12,6 @@ static void move_start(struct pkt *pkt, unsigned header)
 	struct frame *frame = pkt->frame;
 	int delta = (int)header - (int)pkt->l3;
 
-	if (delta == 0)
-		return;
 	frame->data -= delta;
 	frame->len = (uint32_t)((int64_t)frame->len + delta);
 	pkt->l3 = (uint16_t)header;
@@ -41,7 +39,8 @@ void rewrite_ethernet(struct pkt *pkt, const struct macaddr *dst, const struct m
 	unsigned header = vlan == 0 ? ETH_HEADER : ETH_HEADER + VLAN_TAG;
 
 	assert(vlan < 0xfff);
-	move_start(pkt, header);
+	if (pkt->l3 != header)
+		move_start(pkt, header);
 	uint8_t *eth = pkt->frame->data;
 	memcpy(eth, new_dst.b, 6);
 	memcpy(eth + 6, new_src.b, 6);

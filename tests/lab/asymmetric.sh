@@ -15,6 +15,7 @@ cluster_lay 3
 net_router mid
 net_host far
 net_plug mid eth0 outside 192.0.2.50/24 2001:db8:2::50/64
+[ "$LAB_BACKEND" != pcap ] || net_offloads_off mid eth0
 net_link mid eth1 far eth0
 net_address mid eth1 198.51.100.1/24
 net_address mid eth1 2001:db8:5::1/64

@@ -35,6 +35,7 @@ FWCLUSTERD=${FWCLUSTERD:-$BUILD/fwclusterd}
 FWCLUSTERCTL=${FWCLUSTERCTL:-$BUILD/fwclusterctl}
 LAB_FW=${LAB_FW:-daemon}
 PYTHON=/usr/bin/python3 # where Debian's python3-scapy is
+export PYTHONDONTWRITEBYTECODE=1
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:exitcode=99}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1:exitcode=99}
 

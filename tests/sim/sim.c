@@ -165,6 +165,8 @@ static void wire_datagram_to(struct sim *s, unsigned from, unsigned to, const st
 
 static void wire_datagram(struct sim *s, unsigned from, const struct datagram *d)
 {
+	if (s->tap)
+		s->tap(s->arg, from, d);
 	for (unsigned m = 0; m < s->params.n_members; m++) {
 		struct endpoint ep = member_endpoint(m);
 		if (d->multicast || ipaddr_eq(&d->to.addr, &ep.addr))
@@ -179,8 +181,8 @@ static void trace_note(const struct sim *s, unsigned member, const struct note *
 
 	if (n->has_flow)
 		flow_key_text(flow, &n->key, n->dir);
-	printf("%9.3f m%u %-14s %s member %d query %016llx %s %s\n", (double)s->now_ns / 1e6, member,
-	       note_name(n->type), flow, (int)n->member, (unsigned long long)n->query_id,
+	printf("%9.3f m%u %-14s %s member %d query %016llx %s %s\n", (double)s->now_ns / 1e6,
+	       member, note_name(n->type), flow, (int)n->member, (unsigned long long)n->query_id,
 	       n->reason ? drop_name(n->reason) : "", n->detail ? n->detail : "");
 }
 
@@ -270,8 +272,8 @@ static void world_receive(struct sim *s, struct sim_event *ev)
 		return;
 	s->packets[id].delivered++;
 	if (s->trace)
-		printf("%9.3f world %d: packet %u of flow %d arrives by m%u\n", (double)s->now_ns / 1e6,
-		       ev->port, id, s->packets[id].flow, ev->member);
+		printf("%9.3f world %d: packet %u of flow %d arrives by m%u\n",
+		       (double)s->now_ns / 1e6, ev->port, id, s->packets[id].flow, ev->member);
 	if (s->packets[id].delivered == 1 && s->arrival)
 		s->arrival(s->arg, s, id, &pkt);
 }
@@ -292,12 +294,12 @@ static void member_text(const struct sim *s, unsigned m, char *text, size_t size
 		"cluster { id = 1 device = \"c\" transport = \"%s\" query = \"%s\" "
 		"forward = \"%s\" query-timeout = \"%ums\" forward-ttl = \"%ums\" "
 		"max-forwards = 1024 max-queries = 512 hello-interval = \"500ms\" "
-		"dead-after = \"1500ms\" key-file = \"/none\" }\n"
+		"dead-after = \"1500ms\" key-file = \"/none\" %s }\n"
 		"firewall { max-flows = 1024 rule \"out\" { action = \"pass\" in = \"inside\" "
-		"out = \"outside\" } }\n",
+		"out = \"outside\" } %s }\n",
 		m, m + 1, m + 1, m + 1, m + 1, p->unicast ? "unicast" : "multicast",
 		p->hold ? "hold" : "carry", p->tunnel ? "tunnel" : "l2", p->query_timeout_ms,
-		p->forward_ms);
+		p->forward_ms, p->cluster ? p->cluster : "", p->rules ? p->rules : "");
 	for (unsigned i = 0; i < p->n_members; i++)
 		n += snprintf(text + n, size - (size_t)n,
 			      "member \"m%u\" { id = %u address = \"10.9.0.%u\" }\n", i, i + 1,
@@ -328,8 +330,8 @@ void sim_start(struct sim *s, unsigned m)
 	member->dead = false;
 	if (member->boots++)
 		s->disturbed = true;
-	engine_want_notes(member->engine, s->trace ? UINT32_MAX
-	                                           : 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
+	engine_want_notes(member->engine,
+			  s->trace ? UINT32_MAX : 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
 	for (uint16_t port = 0; port < 2; port++) {
 		struct engine_link link = {.up = true, .mac = member_mac(m, port), .mtu = 1500};
 		engine_set_link(member->engine, port, &link, s->now_ns, s->actions);
@@ -471,6 +473,22 @@ void sim_at(struct sim *s, uint64_t when_ns, void (*fn)(struct sim *, uint64_t),
 	e->fn = fn;
 	e->word = word;
 	heap_push(s, e);
+}
+
+void sim_inject(struct sim *s, unsigned from, unsigned to, const uint8_t *data, size_t size,
+		bool multicast)
+{
+	struct sim_event *e = event_new(s, EVENT_DATAGRAM, DATAGRAM_DELAY_NS, data, size);
+
+	e->member = to;
+	e->from = from;
+	e->multicast = multicast;
+	heap_push(s, e);
+}
+
+void sim_carry_out(struct sim *s, unsigned member)
+{
+	carry_out(s, member);
 }
 
 bool sim_balanced(const struct sim *s, char *why, size_t size)

@@ -36,6 +36,8 @@ struct sim_params {
 	bool unicast;	    /* transport = unicast */
 	uint32_t query_timeout_ms;
 	uint32_t forward_ms;
+	const char *cluster; /* more options of section "cluster", or NULL */
+	const char *rules;   /* more of section "firewall", or NULL */
 };
 
 struct sim_packet {
@@ -76,6 +78,8 @@ struct sim {
 	bool trace;
 	bool disturbed; /* something was lost, repeated, cut or restarted */
 	void (*conflict)(void *arg, const struct flow_key *key);
+	/* Sees each datagram as it is sent; nothing is lost before it. */
+	void (*tap)(void *arg, unsigned from, const struct datagram *d);
 	sim_arrival *arrival;
 	void *arg;
 };
@@ -101,6 +105,13 @@ void sim_start(struct sim *s, unsigned member);
 /* Call `fn` at a time. */
 void sim_at(struct sim *s, uint64_t when_ns, void (*fn)(struct sim *s, uint64_t word),
 	    uint64_t word);
+
+/* A datagram out of nowhere for `to`, as if `from` had sent it. */
+void sim_inject(struct sim *s, unsigned from, unsigned to, const uint8_t *data, size_t size,
+		bool multicast);
+
+/* Carry out what a call to a member's engine made by the test itself has left in s->actions. */
+void sim_carry_out(struct sim *s, unsigned member);
 
 /* Frames in = frames out + held + drops, for every member; aborts the test with the figures. */
 bool sim_balanced(const struct sim *s, char *why, size_t size);

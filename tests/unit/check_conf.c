@@ -128,8 +128,8 @@ START_TEST(defaults)
 	ck_assert_uint_eq(c->query_rate, 20000);
 	ck_assert_uint_eq(c->query_burst, 4000);
 	ck_assert_uint_eq(c->query_kbytes, 8000);
-	ck_assert_uint_eq(c->source_rate, 200);
-	ck_assert_uint_eq(c->source_burst, 100);
+	ck_assert_uint_eq(c->source_rate, 5000);
+	ck_assert_uint_eq(c->source_burst, 2000);
 	ck_assert_uint_eq(p->self, 1);
 	ck_assert_uint_eq(p->node_id, 9);
 	ck_assert(!p->members[0].has_address);

@@ -118,7 +118,12 @@ static struct ipaddr draw_addr(struct rng *r)
 {
 	uint64_t x = rng_u64(r);
 	uint8_t four[4] = {10, (uint8_t)(x & 3), (uint8_t)(x >> 8 & 7), (uint8_t)(x >> 16)};
-	uint8_t six[16] = {0x20, 1, 0xd, 0xb8, (uint8_t)(x & 1), [8] = (uint8_t)(x >> 8 & 3),
+	uint8_t six[16] = {0x20,
+			   1,
+			   0xd,
+			   0xb8,
+			   (uint8_t)(x & 1),
+			   [8] = (uint8_t)(x >> 8 & 3),
 			   [15] = (uint8_t)(x >> 16 & 3)};
 
 	return x >> 63 ? ipaddr_v4(four) : ipaddr_v6(six);

@@ -56,7 +56,7 @@ struct rig_packet {
 	bool df, more; /* more: fragment with more to come */
 	unsigned id, offset;
 	unsigned type, code; /* ICMP */
-	int vlan;            /* 0 = untagged */
+	int vlan;	     /* 0 = untagged */
 };
 
 static inline struct macaddr rig_mac(unsigned port)
