@@ -358,10 +358,12 @@ int engine_reload(struct engine *e, const struct params *params, struct keyring 
 		keyring_free(keys);
 		return rc;
 	}
-	if (e->channel)
+	if (e->channel) {
+		answer_flush_releases(&e->firewall); /* they name members by the old list */
 		channel_configure(e->channel, params, keys, now_ns);
-	else
+	} else {
 		keyring_free(keys);
+	}
 	e->params = params;
 	rc = firewall_configure(&e->firewall, params);
 	engine_tell_segments(e);

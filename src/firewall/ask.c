@@ -332,6 +332,12 @@ static void ask_late_confirm(struct firewall *f, uint32_t member, const struct w
 	/* else: the answer to a retry crossed the first one; nothing to do */
 }
 
+static bool ask_same_hosts(const struct flow_key *x, const struct flow_key *y)
+{
+	return ipaddr_eq(&x->a, &y->a) && ipaddr_eq(&x->b, &y->b) && x->proto == y->proto &&
+	       x->version == y->version;
+}
+
 /* The open query that a confirm echoes, or NULL. A fragment's answer names the whole flow, so its
  * query is found by id. */
 static struct query *ask_find(struct firewall *f, const struct wire_confirm *c)
@@ -344,7 +350,8 @@ static struct query *ask_find(struct firewall *f, const struct wire_confirm *c)
 		return q && q->id == c->id ? q : NULL;
 	}
 	while ((q = flow_table_next(f->queries, &pos)))
-		if (q->id == c->id && (q->flags & WIRE_QUERY_FRAGMENT))
+		if (q->id == c->id && (q->flags & WIRE_QUERY_FRAGMENT) &&
+		    ask_same_hosts(&q->entry.key, &c->key))
 			return q;
 	return NULL;
 }

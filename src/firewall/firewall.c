@@ -113,6 +113,23 @@ static bool firewall_same_members(const struct params *x, const struct params *y
 	return true;
 }
 
+/* The limit was switched on by a reload: count what is there. */
+static int firewall_count_sources(struct firewall *f)
+{
+	struct hash_key secret = {rng_u64(&f->node->rng), rng_u64(&f->node->rng)};
+	uint32_t pos = 0;
+	struct state *s;
+
+	f->source_flows = source_counts_new(&secret);
+	if (!f->source_flows)
+		return -ENOMEM;
+	while ((s = flow_table_next(f->states, &pos))) {
+		struct ipaddr from = home_originator(s);
+		source_counts_add(f->source_flows, &from, 1);
+	}
+	return 0;
+}
+
 int firewall_configure(struct firewall *f, const struct params *params)
 {
 	const struct cluster_params *c = &params->cluster;
@@ -120,6 +137,10 @@ int firewall_configure(struct firewall *f, const struct params *params)
 
 	if (!policy)
 		return -ENOMEM;
+	if (params->firewall.max_per_source && !f->source_flows && firewall_count_sources(f) < 0) {
+		policy_free(policy);
+		return -ENOMEM;
+	}
 	if (f->policy) {
 		policy_inherit(policy, f->policy);
 		firewall_remap_rules(f, policy);
@@ -408,8 +429,11 @@ static void firewall_yield(struct firewall *f, struct channel_message *msg)
 	for (winner = 0; winner < f->params->n_members; winner++)
 		if (f->params->members[winner].id == y.winner)
 			break;
-	if (!s || winner == f->params->n_members || winner == f->params->self ||
-	    state_rank(s) > y.rank)
+	if (!s || winner == f->params->n_members || winner == f->params->self)
+		return;
+	/* A handshake may have come further since it confirmed, as that of the winner has: both
+	 * were handed the carried packet. What is complete does not yield to a beginning. */
+	if (state_rank(s) > y.rank && !(s->flags & STATE_HALF_OPEN))
 		return;
 	node_count(f->node, COUNTER_HOME_CONFLICT);
 	home_remove(f, s, DROP_NONE);

@@ -133,6 +133,7 @@ bool home_create(struct firewall *f, struct pkt *pkt, struct lookup *l);
 void home_deliver(struct firewall *f, struct state *s, struct pkt *pkt, const struct lookup *l);
 bool home_pickup(struct firewall *f, struct pkt *pkt, struct lookup *l);
 bool home_over_explains(const struct state *s, unsigned dir, const struct tcp_seg *seg);
+struct ipaddr home_originator(const struct state *s);
 void home_remove(struct firewall *f, struct state *s, enum drop reason);
 uint64_t home_tick(struct firewall *f);
 bool home_policy_possible(const struct firewall *f, const struct pkt *pkt, const struct lookup *l);

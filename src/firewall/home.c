@@ -50,7 +50,7 @@ static void home_set_half_open(struct firewall *f, struct state *s, bool half_op
 		f->n_half_open--;
 }
 
-static struct ipaddr home_originator(const struct state *s)
+struct ipaddr home_originator(const struct state *s)
 {
 	return s->flags & STATE_ORIGIN_B ? s->entry.key.b : s->entry.key.a;
 }
@@ -316,6 +316,7 @@ bool home_pickup(struct firewall *f, struct pkt *pkt, struct lookup *l)
 	s->flags |= STATE_PICKED_UP;
 	if (reverse)
 		s->flags ^= STATE_ORIGIN_B;
+	home_set_half_open(f, s, true); /* until both sides have been seen */
 	if (is_tcp(&l->key))
 		tcp_track_pickup(&s->tcp, reverse ? 1 : 0, &pkt->tcp);
 	home_note_created(f, s, pkt);
@@ -391,6 +392,15 @@ static void home_taken_again(struct firewall *f, struct pkt *pkt, struct lookup 
 	node_drop(f->node, pkt, d);
 }
 
+/* With the packet of this side. A flow taken over in the middle may be nothing but one forged
+ * packet, until the other side sends, too. */
+static bool home_is_half_open(const struct state *s, unsigned side)
+{
+	if (s->flags & STATE_PICKED_UP)
+		return s->packets[!side] == 0;
+	return tcp_track_half_open(&s->tcp);
+}
+
 static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struct lookup *l)
 {
 	bool reopened = false;
@@ -415,7 +425,7 @@ static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struc
 		node_drop(f->node, pkt, d);
 		return;
 	}
-	home_set_half_open(f, s, tcp_track_half_open(&s->tcp));
+	home_set_half_open(f, s, home_is_half_open(s, state_side(s, l->dir)));
 	if (state_is_over(s) && f->channel && s->askers) {
 		answer_release(f, s);
 		s->askers = 0;
@@ -437,7 +447,9 @@ bool home_over_explains(const struct state *s, unsigned dir, const struct tcp_se
 /* UDP, ICMP echo and the other protocols: answered or not is all there is to know. */
 static void home_datagram(struct firewall *f, struct state *s, struct pkt *pkt, struct lookup *l)
 {
-	if (state_side(s, l->dir) == 1 && !(s->flags & STATE_REPLIED)) {
+	bool first = !(s->flags & STATE_PICKED_UP) || s->packets[0] > 0; /* see home_is_half_open */
+
+	if (first && state_side(s, l->dir) == 1 && !(s->flags & STATE_REPLIED)) {
 		s->flags |= STATE_REPLIED;
 		home_set_half_open(f, s, false);
 	}

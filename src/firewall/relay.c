@@ -8,7 +8,6 @@
 #include "packet/checksum.h"
 #include "packet/segment.h"
 
-#define RELAY_SEGMENTS 64
 #define RELAY_EXPIRE_BUDGET 4096
 
 struct forward *relay_find(struct firewall *f, const struct lookup *l)
@@ -149,16 +148,16 @@ static bool relay_datagram(struct firewall *f, const uint8_t *packet, uint32_t s
 /* A super-frame is cut into the segments that the receivers would see. */
 static bool relay_segments(struct firewall *f, struct pkt *pkt, uint32_t member)
 {
-	struct frame pieces[RELAY_SEGMENTS];
 	unsigned n;
 	size_t size = segment_gso_size(pkt, &n);
-	uint8_t *room = n <= RELAY_SEGMENTS ? actions_room(f->node->out, size) : NULL;
+	struct frame *pieces = (void *)actions_room(f->node->out, n * sizeof(*pieces));
+	uint8_t *room = pieces ? actions_room(f->node->out, size) : NULL;
 	bool sent = true;
 	int count;
 
 	if (!room)
 		return false;
-	count = segment_gso(pkt, pieces, RELAY_SEGMENTS, room, size);
+	count = segment_gso(pkt, pieces, n, room, size);
 	for (int i = 0; i < count; i++)
 		sent &= relay_datagram(f, pieces[i].data + pkt->l3, pieces[i].len - pkt->l3,
 				       pkt->frame->port, member);

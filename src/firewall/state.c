@@ -25,6 +25,8 @@ uint8_t state_rank(const struct state *s)
 
 static uint32_t tcp_timeout(const struct state *s, const struct timeout_params *t)
 {
+	if ((s->flags & STATE_PICKED_UP) && (s->flags & STATE_HALF_OPEN))
+		return t->tcp_syn_sent; /* one side only has been seen */
 	switch ((enum tcp_state)s->tcp.state) {
 	case TCP_STATE_SYN_SENT:
 		return t->tcp_syn_sent;

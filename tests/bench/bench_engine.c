@@ -26,6 +26,12 @@
 
 #define TCP_ISN 1000
 #define PEER_ISN 9000
+#ifdef __clang__
+#define MEASURED __attribute__((noinline))
+#else
+#define MEASURED __attribute__((noipa))
+#endif
+
 #define GROUP 1024 /* unknown flows asked for before their queries are let time out */
 #define QUERIES 1000
 
@@ -91,8 +97,8 @@ static uint64_t perf_read(const struct bench *b)
 
 void measured(struct bench *b, unsigned m, unsigned n);
 
-/* Not static and not inline: callgrind switches on and off here. */
-__attribute__((noipa)) void measured(struct bench *b, unsigned m, unsigned n)
+/* Neither static nor inlined nor cloned: callgrind switches on and off here. */
+MEASURED void measured(struct bench *b, unsigned m, unsigned n)
 {
 	struct world *w = b->w;
 
@@ -409,11 +415,10 @@ struct asking {
 	uint8_t query[WORLD_MEMBERS][2048];
 };
 
-static uint64_t copy_datagrams(struct asking *a, unsigned from, uint8_t (*out)[2048], size_t *sizes)
+static uint64_t copy_datagrams(struct asking *a, uint8_t (*out)[2048], size_t *sizes)
 {
 	struct actions *x = a->w->actions;
 
-	(void)from;
 	for (uint32_t i = 0; i < x->n_datagrams; i++) {
 		memcpy(out[i], x->datagrams[i].data, x->datagrams[i].size);
 		sizes[i] = x->datagrams[i].size;
@@ -455,10 +460,10 @@ static void ask_once(struct asking *a, uint32_t i)
 	start = clock_ns();
 	engine_frames(w->engines[1], w->frames, 1, w->now_ns, w->actions);
 	a->ns[ASKER] = (double)(clock_ns() - start);
-	n = copy_datagrams(a, 1, a->query, sizes);
+	n = copy_datagrams(a, a->query, sizes);
 	require(n == (w->params.unicast ? members - 1 : 1), "the query was not sent");
 	a->ns[HOME] = receive(a, 1, 0, a->query[0], sizes[0], !w->params.unicast);
-	require(copy_datagrams(a, 0, confirm, confirm_size) == 1, "no confirm came");
+	require(copy_datagrams(a, confirm, confirm_size) == 1, "no confirm came");
 	a->ns[OTHERS] = 0;
 	for (unsigned m = 2; m < members; m++) {
 		unsigned which = w->params.unicast ? m - 1 : 0;

@@ -207,10 +207,13 @@ END_TEST
 
 START_TEST(pass_drop_reject)
 {
-	struct rig *r = rig_new("", "firewall { rule \"web\" { action = \"pass\" protocol = \"tcp\" "
-				    "ports = \"80\" } rule \"mail\" { action = \"reject\" protocol = {\"tcp\", \"udp\"} ports = "
-				    "{\"25\", \"53\"} } rule \"log\" { action = \"drop\" protocol = \"udp\" ports = "
-				    "\"99\" log = true } }\n");
+	struct rig *r = rig_new(
+		"",
+		"firewall { rule \"web\" { action = \"pass\" protocol = \"tcp\" "
+		"ports = \"80\" } rule \"mail\" { action = \"reject\" protocol = {\"tcp\", "
+		"\"udp\"} ports = "
+		"{\"25\", \"53\"} } rule \"log\" { action = \"drop\" protocol = \"udp\" ports = "
+		"\"99\" log = true } }\n");
 	struct rig_packet p = syn;
 	const struct pkt *pkt;
 
@@ -286,7 +289,8 @@ START_TEST(reload_keeps_flows)
 
 	other.sport = 1001;
 	establish(r);
-	reload(r, "firewall { rule \"first\" { action = \"drop\" protocol = \"tcp\" ports = \"7\" } " OUT_RULE " }\n");
+	reload(r, "firewall { rule \"first\" { action = \"drop\" protocol = \"tcp\" ports = \"7\" "
+		  "} " OUT_RULE " }\n");
 	ck_assert_uint_eq(the_flow(r)->rule, 1); /* the same rule at another place */
 	ck_assert_uint_eq(rule_packets(r, 1), 1);
 	ck_assert_uint_eq(rule_packets(r, 0), 0);
@@ -393,8 +397,8 @@ static void flood(struct rig *r, struct rng *rng, unsigned n)
 
 START_TEST(syn_flood)
 {
-	struct rig *r = rig_new("", "firewall { max-flows = 1024 max-half-open = 300 " OUT_RULE
-				    " }\n");
+	struct rig *r =
+		rig_new("", "firewall { max-flows = 1024 max-half-open = 300 " OUT_RULE " }\n");
 	struct rng rng = {.key = {1, 2}};
 	uint64_t evicted;
 
@@ -587,8 +591,8 @@ END_TEST
 /* Fragments of a refused datagram do not slip through behind it. */
 START_TEST(refused_fragments)
 {
-	struct rig *r = rig_new("", "firewall { rule \"dns\" { action = \"drop\" protocol = \"udp\" ports = \"53\" } "
-				    OUT_RULE " }\n");
+	struct rig *r = rig_new("", "firewall { rule \"dns\" { action = \"drop\" protocol = "
+				    "\"udp\" ports = \"53\" } " OUT_RULE " }\n");
 
 	ck_assert(!fragment(r, 7, 2, 3));
 	ck_assert(!fragment(r, 7, 0, 3));

@@ -229,8 +229,8 @@ START_TEST(fragmented_into_many)
 	r->links[OUTSIDE].mtu = 100;
 	rig_link(r, INSIDE);
 	rig_link(r, OUTSIDE);
-	rig_send(r, INSIDE, &(struct rig_packet){
-				    .src = p.src, .dst = p.dst, .proto = 17, .dport = 9});
+	rig_send(r, INSIDE,
+		 &(struct rig_packet){.src = p.src, .dst = p.dst, .proto = 17, .dport = 9});
 	rig_send(r, INSIDE, &p);
 	assert_pieces(r, &p, 100);
 	ck_assert_uint_gt(r->n_out, 100);
