@@ -209,7 +209,7 @@ static void check_firewall(struct reader *r)
 	}
 	if (f->max_half_open > f->max_flows)
 		reader_error(r, reader_option_pos(r, s, "max-half-open"), s, "max-half-open",
-			     "%u is more than max-flows; allowed is 0 (a quarter of it) to %u",
+			     "%u is more than max-flows; allowed is 0 (half of it) to %u",
 			     f->max_half_open, f->max_flows);
 	if (f->max_per_source > f->max_flows)
 		reader_error(r, reader_option_pos(r, s, "max-per-source"), s, "max-per-source",

@@ -344,7 +344,7 @@ void reader_firewall(struct reader *r)
 	reader_options(r, section, &schema_firewall, f);
 	reader_options(r, timeouts, &schema_timeouts, &f->timeout_ms);
 	if (f->max_half_open == 0)
-		f->max_half_open = f->max_flows / 4;
+		f->max_half_open = f->max_flows / 2;
 	if (!section)
 		return;
 	check_sets(r, section);

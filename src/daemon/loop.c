@@ -120,29 +120,58 @@ static void loop_port_readable(evutil_socket_t fd, short what, void *arg)
 	loop_arm(d);
 }
 
-/* A capture file is read to its end in one go, on the clock of its own timestamps. */
+/* The port whose capture has the earliest frame left, or NULL: captures taken at the same time are
+ * replayed as what they were, one conversation. */
+static struct daemon_port *loop_replay_next(struct daemon *d)
+{
+	struct daemon_port *first = NULL;
+	uint64_t first_ns = UINT64_MAX;
+
+	for (uint16_t i = 0; i < d->params->n_ports; i++) {
+		uint64_t ns = port_file_next_ns(d->ports[i].port);
+		if (ns < first_ns) {
+			first = &d->ports[i];
+			first_ns = ns;
+		}
+	}
+	return first;
+}
+
+static void loop_replay_frame(struct daemon *d, struct daemon_port *p, uint64_t now)
+{
+	struct frame frame;
+
+	if (port_rx(p->port, &frame, 1) <= 0)
+		return;
+	for (uint16_t i = 0; i < d->params->n_ports; i++)
+		port_file_set_time_ns(d->ports[i].port, port_file_time_ns(p->port));
+	frame.port = p->index;
+	engine_frames(d->engine, &frame, 1, now, d->actions);
+	loop_carry_out(d);
+	port_release(p->port);
+	engine_tick(d->engine, now, d->actions);
+	loop_carry_out(d);
+}
+
+/* Captures are read to their end in one go. The engine's clock goes on from where it is, by the
+ * time between the frames, and never back. */
 static void loop_replay(evutil_socket_t fd, short what, void *arg)
 {
-	struct daemon_port *p = arg;
-	struct daemon *d = p->daemon;
-	struct frame frames[PORT_BATCH];
-	int n;
+	struct daemon *d = arg;
+	struct daemon_port *p = loop_replay_next(d);
+	uint64_t start = daemon_now_ns(), now = start;
+	uint64_t first = p ? port_file_next_ns(p->port) : 0;
 
 	(void)fd;
 	(void)what;
-	while ((n = port_rx(p->port, frames, 1)) > 0) {
-		uint64_t now = port_file_time_ns(p->port);
-		frames[0].port = p->index;
-		for (uint16_t i = 0; i < d->params->n_ports; i++)
-			port_file_set_time_ns(d->ports[i].port, now);
-		engine_frames(d->engine, frames, 1, now, d->actions);
-		loop_carry_out(d);
-		port_release(p->port);
-		engine_tick(d->engine, now, d->actions);
-		loop_carry_out(d);
+	for (; p; p = loop_replay_next(d)) {
+		uint64_t ns = port_file_next_ns(p->port);
+		if (ns > first && start + (ns - first) > now)
+			now = start + (ns - first);
+		loop_replay_frame(d, p, now);
 	}
-	log_notice("port \"%s\": capture \"%s\" is at its end", d->params->ports[p->index].name,
-		   d->params->ports[p->index].file_in);
+	evtimer_del(d->timer); /* it knows nothing of the captures' clock */
+	log_notice("the captures are at their end");
 	notes_summary(d);
 	event_base_loopexit(d->base, NULL);
 }
@@ -158,15 +187,24 @@ static void loop_attach_file(struct daemon *d, struct daemon_port *p)
 				   .mac = {{2, 0, 0, 0, 0, (uint8_t)(p->index + 1)}},
 				   .mtu = d->params->ports[p->index].mtu,
 				   .is_capture = true};
-	struct timeval now = {0, 0};
 
 	if (link.mtu == 0)
 		link.mtu = 1500;
 	loop_set_link(d, p, &link);
-	if (!d->params->ports[p->index].file_in[0])
+}
+
+/* One event for all captures, with the first port that has one. */
+static void loop_start_replay(struct daemon *d)
+{
+	struct timeval now = {0, 0};
+
+	for (uint16_t i = 0; i < d->params->n_ports; i++) {
+		if (!d->params->ports[i].file_in[0] || !loop_is_file(d, &d->ports[i]))
+			continue;
+		d->ports[i].event = evtimer_new(d->base, loop_replay, d);
+		evtimer_add(d->ports[i].event, &now);
 		return;
-	p->event = evtimer_new(d->base, loop_replay, p);
-	evtimer_add(p->event, &now);
+	}
 }
 
 void loop_attach_port(struct daemon *d, struct daemon_port *p)
@@ -223,12 +261,16 @@ int loop_open_ports(struct daemon *d)
 		p->index = i;
 		p->port = port_new(&d->params->ports[i], i, err, sizeof(err));
 		if (!p->port) {
-			log_error("port \"%s\": %s", d->params->ports[i].name, err);
+			log_error("%s", err);
 			return -EINVAL;
 		}
 	}
-	for (uint16_t i = 0; i < d->params->n_ports; i++)
+	for (uint16_t i = 0; i < d->params->n_ports; i++) {
 		loop_attach_port(d, &d->ports[i]);
+		if (loop_is_file(d, &d->ports[i]) && !port_attached(d->ports[i].port))
+			return -EIO; /* unlike a device, a capture will not come by itself */
+	}
+	loop_start_replay(d);
 	return 0;
 }
 

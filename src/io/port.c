@@ -202,6 +202,11 @@ uint64_t port_file_time_ns(const struct port *p)
 	return p->params.backend == BACKEND_FILE ? port_file_backend_time_ns(p) : 0;
 }
 
+uint64_t port_file_next_ns(const struct port *p)
+{
+	return p->params.backend == BACKEND_FILE ? port_file_backend_next_ns(p) : UINT64_MAX;
+}
+
 void port_file_set_time_ns(struct port *p, uint64_t now_ns)
 {
 	if (p->params.backend == BACKEND_FILE)

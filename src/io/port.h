@@ -65,6 +65,8 @@ void port_get_stats(struct port *p, struct port_stats *out);
 /* Time of the newest frame of a capture file in ns, 0 for live ports. All frames of one batch from
  * a file have the same time. */
 uint64_t port_file_time_ns(const struct port *p);
+/* Time of the next frame of a capture file, UINT64_MAX at its end and for live ports. */
+uint64_t port_file_next_ns(const struct port *p);
 /* Time that frames sent to a capture file get from now on; without it the time of the newest frame
  * that this port read, or of the clock when it reads none. */
 void port_file_set_time_ns(struct port *p, uint64_t now_ns);

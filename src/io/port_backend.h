@@ -71,6 +71,7 @@ struct port *port_file_new(const struct port_params *params, uint16_t index, cha
 
 /* Of a port of BACKEND_FILE. */
 uint64_t port_file_backend_time_ns(const struct port *p);
+uint64_t port_file_backend_next_ns(const struct port *p);
 void port_file_backend_set_time_ns(struct port *p, uint64_t now_ns);
 bool port_file_backend_ended(const struct port *p);
 

@@ -222,6 +222,12 @@ uint64_t port_file_backend_time_ns(const struct port *p)
 	return ((const struct port_file *)(const void *)p)->read_ns;
 }
 
+uint64_t port_file_backend_next_ns(const struct port *p)
+{
+	const struct port_file *pf = (const struct port_file *)(const void *)p;
+	return pf->next_hdr ? time_of(pf->next_hdr) : UINT64_MAX;
+}
+
 void port_file_backend_set_time_ns(struct port *p, uint64_t now_ns)
 {
 	file_of(p)->write_ns = now_ns;

@@ -135,7 +135,7 @@ START_TEST(defaults)
 	ck_assert(!p->members[0].has_address);
 	ck_assert(f->enabled);
 	ck_assert_uint_eq(f->max_flows, 262144);
-	ck_assert_uint_eq(f->max_half_open, 65536);
+	ck_assert_uint_eq(f->max_half_open, 131072);
 	ck_assert_uint_eq(f->max_fragments, 4096);
 	ck_assert_uint_eq(f->originate_rate, 100);
 	ck_assert_int_eq(f->default_action, RULE_DROP);
