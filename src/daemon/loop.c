@@ -146,11 +146,11 @@ static void loop_replay_frame(struct daemon *d, struct daemon_port *p, uint64_t 
 	for (uint16_t i = 0; i < d->params->n_ports; i++)
 		port_file_set_time_ns(d->ports[i].port, port_file_time_ns(p->port));
 	frame.port = p->index;
+	engine_tick(d->engine, now, d->actions); /* what has run out meanwhile is gone */
+	loop_carry_out(d);
 	engine_frames(d->engine, &frame, 1, now, d->actions);
 	loop_carry_out(d);
 	port_release(p->port);
-	engine_tick(d->engine, now, d->actions);
-	loop_carry_out(d);
 }
 
 /* Captures are read to their end in one go. The engine's clock goes on from where it is, by the

@@ -26,13 +26,6 @@
 #include <cap-ng.h>
 #include <seccomp.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(leak_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 static const char *const allowed[] = {
 	/* memory; mlock for keys */
@@ -191,7 +184,7 @@ static const char *const allowed[] = {
 	"getrlimit",
 	"uname",
 	"sysinfo",
-#ifdef SANITIZED
+#ifdef SANDBOX_SANITIZED
 	/* the leak check at exit runs in a tracer of its own; reports run a symbolizer */
 	"clone",
 	"clone3",
@@ -242,7 +235,7 @@ static const struct restricted restricted[] = {
 	{"ioctl", 1, SIOCGSTAMP_OLD},
 	{"ioctl", 1, SIOCETHTOOL},
 	{"ioctl", 1, SIOCGIWNAME},
-#ifndef SANITIZED
+#ifndef SANDBOX_SANITIZED
 	{"prctl", 0, PR_SET_NAME},
 	{"prctl", 0, PR_GET_NAME},
 	{"prctl", 0, PR_GET_DUMPABLE},

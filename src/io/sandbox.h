@@ -14,6 +14,15 @@
 
 #include "base/params.h"
 
+/* A build with a sanitizer needs some calls that are else forbidden. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANDBOX_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(leak_sanitizer)
+#define SANDBOX_SANITIZED 1
+#endif
+#endif
+
 /* Capabilities, user, PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE. `user` "" = keep the user. A process
  * that lacks one of the two capabilities goes on without it. 0, or negative errno with text in
  * `err`; after an error the process may have lost some of its privileges already: give up. */

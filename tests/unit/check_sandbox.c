@@ -225,7 +225,7 @@ START_TEST(test_forbidden)
 }
 END_TEST
 
-#if !defined(__SANITIZE_ADDRESS__)
+#ifndef SANDBOX_SANITIZED
 static void try_execve(void)
 {
 	char *argv[] = {"true", NULL};
@@ -491,7 +491,7 @@ int main(void)
 	tcase_add_test(tc, test_user);
 	tcase_add_test(tc, test_unknown_user);
 	tcase_add_test(tc, test_forbidden);
-#if !defined(__SANITIZE_ADDRESS__)
+#ifndef SANDBOX_SANITIZED
 	tcase_add_test(tc, test_forbidden_without_sanitizer);
 #endif
 	tcase_add_test(tc, test_log_and_off);
