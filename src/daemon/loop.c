@@ -120,6 +120,11 @@ static void loop_port_readable(evutil_socket_t fd, short what, void *arg)
 	loop_arm(d);
 }
 
+static bool loop_is_file(const struct daemon *d, const struct daemon_port *p)
+{
+	return d->params->ports[p->index].backend == BACKEND_FILE;
+}
+
 /* The port whose capture has the earliest frame left, or NULL: captures taken at the same time are
  * replayed as what they were, one conversation. */
 static struct daemon_port *loop_replay_next(struct daemon *d)
@@ -153,6 +158,19 @@ static void loop_replay_frame(struct daemon *d, struct daemon_port *p, uint64_t 
 	port_release(p->port);
 }
 
+static void loop_replay_warn(struct daemon *d)
+{
+	for (uint16_t i = 0; i < d->params->n_ports; i++) {
+		struct port_stats stats;
+		port_get_stats(d->ports[i].port, &stats);
+		if (loop_is_file(d, &d->ports[i]) && stats.rx_truncated > 0)
+			log_warning("port \"%s\": capture \"%s\": %llu frames are cut short, "
+				    "left out",
+				    d->params->ports[i].name, d->params->ports[i].file_in,
+				    (unsigned long long)stats.rx_truncated);
+	}
+}
+
 /* Captures are read to their end in one go. The engine's clock goes on from where it is, by the
  * time between the frames, and never back. */
 static void loop_replay(evutil_socket_t fd, short what, void *arg)
@@ -171,14 +189,10 @@ static void loop_replay(evutil_socket_t fd, short what, void *arg)
 		loop_replay_frame(d, p, now);
 	}
 	evtimer_del(d->timer); /* it knows nothing of the captures' clock */
+	loop_replay_warn(d);
 	log_notice("the captures are at their end");
 	notes_summary(d);
 	event_base_loopexit(d->base, NULL);
-}
-
-static bool loop_is_file(const struct daemon *d, const struct daemon_port *p)
-{
-	return d->params->ports[p->index].backend == BACKEND_FILE;
 }
 
 static void loop_attach_file(struct daemon *d, struct daemon_port *p)
@@ -220,7 +234,7 @@ void loop_attach_port(struct daemon *d, struct daemon_port *p)
 		if (port_attach(p->port, 0, err, sizeof(err)) == 0)
 			loop_attach_file(d, p);
 		else
-			log_error("port \"%s\": %s", pp->name, err);
+			log_error("%s", err);
 		return;
 	}
 	l = netlink_link_by_name(d->netlink, pp->device);

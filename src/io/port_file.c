@@ -65,11 +65,16 @@ static uint64_t time_of(const struct pcap_pkthdr *h)
 
 static void read_ahead(struct port_file *pf)
 {
+	int rc;
+
 	pf->next_hdr = NULL;
-	if (pcap_next_ex(pf->in, &pf->next_hdr, &pf->next_data) != 1) {
-		pf->next_hdr = NULL;
-		pf->ended = true;
-	}
+	rc = pcap_next_ex(pf->in, &pf->next_hdr, &pf->next_data);
+	if (rc == 1)
+		return;
+	pf->next_hdr = NULL;
+	pf->ended = true;
+	if (rc == PCAP_ERROR) /* the file ends inside a frame, or is no capture from here on */
+		pf->base.stats.rx_truncated++;
 }
 
 static int open_in(struct port_file *pf, char *err, size_t err_size)

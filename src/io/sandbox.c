@@ -26,7 +26,6 @@
 #include <cap-ng.h>
 #include <seccomp.h>
 
-
 static const char *const allowed[] = {
 	/* memory; mlock for keys */
 	"brk",
