@@ -23,7 +23,7 @@ servers_start() { # HOST
 
 # web_start HOST: nginx alone; every host serves the same files.
 web_start() {
-	start_in "$1" "nginx.$1" nginx -p "$LAB_DIR/web" -c "$SERVERS/nginx.conf" -g "pid $1.pid;"
+	start_in "$1" "nginx.$1" nginx -p "$LAB_DIR/web" -c "$SERVERS/nginx.conf" -g "pid $1.pid; user root;"
 	wait_for 10 "run_in $1 curl -s -o /dev/null http://127.0.0.1/hello"
 }
 
