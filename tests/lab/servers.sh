@@ -8,7 +8,7 @@ SSH=(ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o 
 servers_start() { # HOST
 	local host=${1:-web}
 	mkdir -p "$LAB_DIR/web/files" "$LAB_DIR/web/tmp"
-	# nginx's workers are not root and must get there.
+	# sshd wants the way to its files closed to writers.
 	chmod 755 "$LAB_DIR" "$LAB_DIR/web" "$LAB_DIR/web/files"
 	echo "hello from the outside" >"$LAB_DIR/web/files/hello"
 	web_start "$host"
