@@ -83,7 +83,6 @@ struct firewall {
 
 	uint64_t member_macs; /* filter: one bit per last byte of a member's MAC */
 	uint64_t segment_ids[PARAMS_PORTS];
-	uint32_t config_generation;
 };
 
 /* `seed` from the kernel. 0 or -ENOMEM; then nothing is left behind. */
