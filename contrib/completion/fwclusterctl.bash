@@ -2,7 +2,7 @@
 
 _fwclusterctl()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} i
+	local cur=${COMP_WORDS[COMP_CWORD]} i socket=${FWCLUSTERCTL_SOCKET-}
 	local -a words=()
 
 	case ${COMP_WORDS[COMP_CWORD - 1]} in
@@ -20,12 +20,15 @@ _fwclusterctl()
 	# Options and their values are no part of the sentence.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-s | -w | --socket | --watch) ((i++)) ;;
+		-s | --socket) socket=${COMP_WORDS[++i]} ;;
+		-w | --watch) ((i++)) ;;
 		-*) ;;
 		*) words+=("${COMP_WORDS[i]}") ;;
 		esac
 	done
-	mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" __complete "${words[@]}" "$cur" 2>/dev/null)
+	# Names of targets, services and paths come from the daemon.
+	mapfile -t COMPREPLY < <(FWCLUSTERCTL_SOCKET=$socket \
+		"${COMP_WORDS[0]}" __complete "${words[@]}" "$cur" 2>/dev/null)
 }
 
 complete -F _fwclusterctl fwclusterctl

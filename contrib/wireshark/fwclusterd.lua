@@ -1,5 +1,6 @@
 -- Wireshark dissector for the messages between members of a firewall cluster, see
--- fwclusterd-protocol(7). Headers are readable; payloads are sealed and shown as bytes.
+-- fwclusterd-protocol(7). Headers are readable; payloads are sealed and shown as bytes. And for the
+-- TCP option by which a dispatcher tells the next stage the path of a flow: filter fwclpath.
 --
 -- Put it into Wireshark's plug-in folder, or: tshark -X lua_script:fwclusterd.lua
 
@@ -12,6 +13,7 @@ local p_fwcl = Proto("fwcl", "Firewall cluster")
 local types = {
 	[1] = "hello", [2] = "challenge", [3] = "response", [4] = "goodbye", [5] = "query",
 	[6] = "confirm", [7] = "not-home", [8] = "release", [9] = "forward", [10] = "yield",
+	[11] = "path", [12] = "path-ask", [13] = "targets",
 }
 local ciphers = { [0] = "ChaCha20-Poly1305", [1] = "AES-256-GCM" }
 
@@ -88,3 +90,63 @@ DissectorTable.get("udp.port"):add(PORT, p_fwcl)
 p_fwcl:register_heuristic("udp", function(buf, pinfo, root)
 	return p_fwcl.dissector(buf, pinfo, root) > 0
 end)
+
+-- The path option. Wireshark knows the kind, but not our number in it, so it is looked for behind
+-- the TCP dissector.
+local KIND, EXID = 253, 0x4657
+local p_path = Proto("fwclpath", "Firewall cluster: path option")
+
+p_path.fields.exid = ProtoField.uint16("fwclpath.exid", "ExID", base.HEX)
+p_path.fields.id = ProtoField.uint16("fwclpath.id", "Path id")
+local e_path_length = ProtoExpert.new("fwclpath.length.wrong", "Path option without value",
+	expert.group.MALFORMED, expert.severity.WARN)
+local e_path_flow = ProtoExpert.new("fwclpath.no_syn", "Path option in a packet without SYN",
+	expert.group.PROTOCOL, expert.severity.WARN)
+p_path.experts = { e_path_length, e_path_flow }
+
+local tcp_options = Field.new("tcp.options")
+local tcp_syn = Field.new("tcp.flags.syn")
+
+local function path_option(option, syn, root)
+	local tree = root:add(p_path, option)
+
+	if not syn.value then
+		tree:add_proto_expert_info(e_path_flow)
+	end
+	tree:add(p_path.fields.exid, option(2, 2))
+	if option:len() == 6 then
+		tree:add(p_path.fields.id, option(4, 2))
+		tree:append_text(", path " .. option(4, 2):uint())
+	else
+		tree:add_proto_expert_info(e_path_length)
+	end
+end
+
+function p_path.dissector(_, _, root)
+	local syns = { tcp_syn() }
+
+	for n, options in ipairs({ tcp_options() }) do
+		local buf = options.range
+		local at = 0
+
+		while at < buf:len() and buf(at, 1):uint() ~= 0 do
+			local kind = buf(at, 1):uint()
+			local size = 1
+			if kind ~= 1 then
+				if at + 2 > buf:len() then
+					break
+				end
+				size = buf(at + 1, 1):uint()
+			end
+			if size == 0 or at + size > buf:len() then
+				break
+			end
+			if kind == KIND and size >= 4 and buf(at + 2, 2):uint() == EXID then
+				path_option(buf(at, size), syns[n], root)
+			end
+			at = at + size
+		end
+	end
+end
+
+register_postdissector(p_path)

@@ -61,6 +61,33 @@
 	X(MSG_MALFORMED, "msg-malformed", "authentic message with impossible content")             \
 	X(MSG_CHALLENGE, "msg-challenge", "challenges answered")                                   \
 	X(MSG_CHALLENGE_BAD, "msg-challenge-bad", "answers to a challenge that was not open")      \
+	X(DISPATCH_HIT, "dispatch-hit", "packets of flows that a dispatcher knows")                \
+	X(DISPATCH_STATIC, "dispatch-static", "packets sent by the static choice, without a flow") \
+	X(DISPATCH_NEW, "dispatch-new", "flows a dispatcher has begun to remember")                \
+	X(DISPATCH_ENDED, "dispatch-ended", "flows of dispatchers that closed or timed out")       \
+	X(DISPATCH_EVICTED, "dispatch-evicted", "opening flows evicted to make room")              \
+	X(DISPATCH_BYPASS, "dispatch-bypass",                                                      \
+	  "answers a later stage sent straight to the flow's firewall")                            \
+	X(DISPATCH_BACK, "dispatch-back", "answers sent back to the stage before")                 \
+	X(PATH_LEARNT, "path-learnt", "flows whose firewall was learnt from its frame")            \
+	X(PATH_MOVED, "path-moved", "flows moved to another firewall")                             \
+	X(TARGET_MOVED, "target-moved", "flows moved to another target")                           \
+	X(FLOWS_RESET, "flows-reset", "flows reset because their firewall or target went down")    \
+	X(UNKNOWN_PASSED, "unknown-passed", "packets of no known flow passed to a firewall")       \
+	X(STAMP_SENT, "stamp-sent", "SYNs stamped with their path")                                \
+	X(STAMP_TAKEN, "stamp-taken", "stamps of the stage before, read and removed")              \
+	X(STAMP_STRIPPED, "stamp-stripped", "stamps removed unread: not from a dispatcher")        \
+	X(PATH_SENT, "path-sent", "path messages sent to a next stage")                            \
+	X(PATH_RECEIVED, "path-received", "path messages received and obeyed")                     \
+	X(PATH_ASKED, "path-asked", "times a stage asked the one before for a path")               \
+	X(PATH_REFUSED, "path-refused", "path messages from members that are no stage before")     \
+	X(TARGETS_SENT, "targets-sent", "weights told to the other dispatchers")                   \
+	X(TARGETS_RECEIVED, "targets-received", "weights taken over from other dispatchers")       \
+	X(PROBE_SENT, "probe-sent", "probes sent through firewalls")                               \
+	X(PROBE_ANSWERED, "probe-answered", "probes of this node that came back")                  \
+	X(PROBE_UNEXPECTED, "probe-unexpected", "answers to no open probe")                        \
+	X(ADDRESS_TAKEN, "address-taken", "answers for an address withheld: another host has it")  \
+	X(ADDRESS_CLAIMED, "address-claimed", "claims of other hosts to an address of this node")  \
 	X(NEIGHBOUR_ASKED, "neighbour-asked", "ARP requests and neighbour solicitations sent")     \
 	X(NEIGHBOUR_ANSWERED, "neighbour-answered", "ARP and ND requests answered by the daemon")  \
 	X(ICMP_SENT, "icmp-sent", "ICMP errors originated")                                        \

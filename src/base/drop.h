@@ -68,6 +68,15 @@ enum drop_class { DROP_CLASS_INFO, DROP_CLASS_POLICY, DROP_CLASS_ERROR, DROP_CLA
 	X(NO_FORWARD_PATH, "no-forward-path", ERROR,                                               \
 	  "home cannot be reached by layer 2 or tunnel")                                           \
 	X(DUPLICATE_QUERY, "duplicate-query", INFO, "packet of a query already delivered")         \
+	X(UNKNOWN_PATH, "unknown-path", ATTACK,                                                    \
+	  "came by the firewalls' segment from none of them")                                      \
+	X(NO_PATH, "no-path", ERROR, "no firewall is up that the flow could run through")          \
+	X(PATH_WAIT, "path-wait", ERROR, "the stage before never told the flow's firewall")        \
+	X(NO_TARGET, "no-target", ERROR, "no target of the service is up")                         \
+	X(TARGET_DOWN, "target-down", ERROR, "the flow's target went down")                        \
+	X(PATH_DOWN, "path-down", ERROR, "the flow's firewall went down")                          \
+	X(NAT_FULL, "nat-full", ERROR, "no free port left to rewrite the source to")               \
+	X(PROBE, "probe", INFO, "probe of a dispatcher, or its answer, consumed")                  \
 	X(NO_BUFFER, "no-buffer", ERROR, "no buffer left to hold or build the packet")             \
 	X(PORT_DOWN, "port-down", ERROR, "outgoing port is down")                                  \
 	X(TX_FULL, "tx-full", ERROR, "outgoing queue of the port is full")                         \

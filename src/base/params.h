@@ -12,12 +12,15 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/params_dispatch.h"
+#include "base/slice.h"
 
 #define PARAMS_NAME 32
 #define PARAMS_PATH 256
 #define PARAMS_PORTS 16
 #define PARAMS_MEMBERS 32
 #define PARAMS_PORT_ADDRS 16
+#define PARAMS_PORT_ANSWERS 64
 #define PARAMS_NO_PORT 0xffff
 #define PARAMS_ROUTES 1024
 #define PARAMS_RULES 8192
@@ -42,8 +45,13 @@ struct port_params {
 	uint32_t mtu;		    /* 0 = the device's own */
 	uint32_t n_addresses;	    /* virtual addresses: the daemon answers ARP and ND for them */
 	struct prefix addresses[PARAMS_PORT_ADDRS]; /* host bits kept */
-	uint32_t rx_buffer;			    /* bytes of the socket's receive buffer */
+	uint32_t n_answers; /* addresses that are dispatched or lie behind this node: the daemon
+			       answers ARP and ND for them, too, but is not their host */
+	struct ipaddr answers[PARAMS_PORT_ANSWERS];
+	uint32_t rx_buffer; /* bytes of the socket's receive buffer */
 	bool promiscuous;
+	bool has_mac; /* an Ethernet address of the daemon's own, beside the device's */
+	struct macaddr mac;
 };
 
 struct route_params {
@@ -99,14 +107,6 @@ struct member_params {
 enum rule_action { RULE_PASS, RULE_DROP, RULE_REJECT };
 
 /* Ranges and sets are slices of the arrays in firewall_params. n == 0 means "any". */
-struct slice {
-	uint32_t first, n;
-};
-
-struct range {
-	uint16_t lo, hi;
-};
-
 struct rule_params {
 	char name[PARAMS_NAME];
 	uint32_t line; /* in the configuration file */
@@ -175,6 +175,14 @@ struct params {
 	uint32_t n_members;
 	struct member_params members[PARAMS_MEMBERS];
 	struct firewall_params firewall;
+	uint32_t n_dispatchers;
+	struct dispatcher_params dispatchers[PARAMS_DISPATCHERS];
+	uint32_t n_paths;
+	struct path_params paths[PARAMS_PATHS];
+	uint32_t n_services, n_targets, n_target_lists;
+	struct service_params *services;
+	struct target_params *targets;
+	uint16_t *target_lists; /* indices of targets[] */
 	char control_socket[PARAMS_PATH];
 	char control_group[PARAMS_NAME]; /* "" = root only */
 	int log_level;			 /* enum log_level */

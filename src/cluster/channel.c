@@ -422,3 +422,23 @@ unsigned channel_n_up(const struct channel *ch)
 		n += i != ch->params->self && ch->members[i]->pub.up;
 	return n;
 }
+
+const struct wire_segment *channel_segment(const struct channel *ch, uint32_t member, uint64_t name)
+{
+	const struct channel_member *m = channel_member(ch, member);
+
+	for (unsigned i = 0; i < m->n_segments; i++)
+		if (m->segments[i].name == name)
+			return &m->segments[i];
+	return NULL;
+}
+
+uint32_t channel_member_by_mac(const struct channel *ch, uint64_t name, const struct macaddr *mac)
+{
+	for (uint32_t i = 0; i < ch->params->n_members; i++) {
+		const struct wire_segment *s = channel_segment(ch, i, name);
+		if (i != ch->params->self && s && macaddr_eq(&s->mac, mac))
+			return i;
+	}
+	return CHANNEL_ALL;
+}

@@ -119,6 +119,11 @@ uint64_t channel_tick(struct channel *ch, uint64_t now_ns);
 void channel_goodbye(struct channel *ch);
 
 uint32_t channel_n_members(const struct channel *ch);
+/* What a member's hello says of the segment with that name (wire_segment_id), or NULL; and which
+ * other member has that MAC address on it, or CHANNEL_ALL. */
+const struct wire_segment *channel_segment(const struct channel *ch, uint32_t member,
+					   uint64_t name);
+uint32_t channel_member_by_mac(const struct channel *ch, uint64_t name, const struct macaddr *mac);
 const struct channel_member *channel_member(const struct channel *ch, uint32_t index);
 unsigned channel_n_up(const struct channel *ch); /* live members other than this node */
 

@@ -13,6 +13,7 @@
 	 WIRE_QUERY_OWN)
 #define CONFIRM_FLAGS (WIRE_CONFIRM_DELIVERED | WIRE_CONFIRM_FRAGMENT)
 #define HEARD_FLAGS WIRE_HEARD_MULTICAST
+#define TARGET_FLAGS WIRE_TARGET_DRAINED
 
 const char *wire_type_name(uint8_t type)
 {
@@ -351,4 +352,70 @@ bool wire_get_yield(struct rcur *c, struct wire_yield *m)
 	m->rank = rcur_u8(c);
 	m->age_ms = rcur_u32(c);
 	return complete(c) && m->winner != 0;
+}
+
+void wire_put_path(struct wcur *c, const struct wire_path *m)
+{
+	wire_put_key(c, &m->key);
+	wcur_u16(c, m->path);
+}
+
+bool wire_get_path(struct rcur *c, struct wire_path *m)
+{
+	memset(m, 0, sizeof(*m));
+	if (!wire_get_key(c, &m->key))
+		return false;
+	m->path = rcur_u16(c);
+	return complete(c);
+}
+
+void wire_put_path_ask(struct wcur *c, const struct flow_key *key)
+{
+	wire_put_key(c, key);
+}
+
+bool wire_get_path_ask(struct rcur *c, struct flow_key *key)
+{
+	return wire_get_key(c, key) && complete(c);
+}
+
+static void put_target(struct wcur *c, const struct wire_target *t)
+{
+	wcur_u64(c, t->identity);
+	wcur_u64(c, t->version);
+	wcur_u16(c, t->node_id);
+	wcur_u16(c, t->weight);
+	wcur_u8(c, t->flags);
+}
+
+static bool get_target(struct rcur *c, struct wire_target *t)
+{
+	t->identity = rcur_u64(c);
+	t->version = rcur_u64(c);
+	t->node_id = rcur_u16(c);
+	t->weight = rcur_u16(c);
+	t->flags = rcur_u8(c);
+	return rcur_ok(c) && t->version != 0 && t->node_id != 0 && t->weight <= PARAMS_WEIGHT_MAX &&
+	       (t->flags & ~TARGET_FLAGS) == 0;
+}
+
+void wire_put_targets(struct wcur *c, const struct wire_targets *m)
+{
+	assert(m->n > 0 && m->n <= WIRE_TARGETS_MAX);
+	wcur_u8(c, m->n);
+	for (unsigned i = 0; i < m->n; i++)
+		put_target(c, &m->v[i]);
+}
+
+bool wire_get_targets(struct rcur *c, struct wire_targets *m)
+{
+	memset(m, 0, sizeof(*m));
+	m->n = rcur_u8(c);
+	if (m->n == 0 || m->n > WIRE_TARGETS_MAX)
+		return false;
+	for (unsigned i = 0; i < m->n; i++) {
+		if (!get_target(c, &m->v[i]))
+			return false;
+	}
+	return complete(c);
 }

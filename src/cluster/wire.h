@@ -54,7 +54,10 @@
 	X(NOT_HOME, 7, "not-home")                                                                 \
 	X(RELEASE, 8, "release")                                                                   \
 	X(FORWARD, 9, "forward")                                                                   \
-	X(YIELD, 10, "yield")
+	X(YIELD, 10, "yield")                                                                      \
+	X(PATH, 11, "path")                                                                        \
+	X(PATH_ASK, 12, "path-ask")                                                                \
+	X(TARGETS, 13, "targets")
 
 #define WIRE_TYPE_ENUM(sym, value, name) WIRE_##sym = value,
 enum wire_type { WIRE_TYPE_LIST(WIRE_TYPE_ENUM) };
@@ -175,5 +178,34 @@ struct wire_yield {
 };
 void wire_put_yield(struct wcur *c, const struct wire_yield *m);
 bool wire_get_yield(struct rcur *c, struct wire_yield *m);
+
+/* PATH: the firewall that a flow runs through, told to the next stage just before the flow's first
+ * packet when no stamp fits, and as the answer to PATH_ASK (which holds the key alone). */
+struct wire_path {
+	struct flow_key key; /* as the next stage will see it; zone 0 */
+	uint16_t path;	     /* path id, 0 = the sender does not know the flow */
+};
+void wire_put_path(struct wcur *c, const struct wire_path *m);
+bool wire_get_path(struct rcur *c, struct wire_path *m);
+void wire_put_path_ask(struct wcur *c, const struct flow_key *key);
+bool wire_get_path_ask(struct rcur *c, struct flow_key *key);
+
+/* TARGETS: weights set at run time (HD-12, HD-24). Of two about one target the one with the larger
+ * version holds, then the larger node id. */
+#define WIRE_TARGETS_MAX 32
+#define WIRE_TARGET_DRAINED 1
+struct wire_target {
+	uint64_t identity; /* of the target's name */
+	uint64_t version;  /* at least 1 */
+	uint16_t node_id;  /* who set it */
+	uint16_t weight;   /* 0..PARAMS_WEIGHT_MAX */
+	uint8_t flags;
+};
+struct wire_targets {
+	uint8_t n; /* 1..WIRE_TARGETS_MAX */
+	struct wire_target v[WIRE_TARGETS_MAX];
+};
+void wire_put_targets(struct wcur *c, const struct wire_targets *m);
+bool wire_get_targets(struct rcur *c, struct wire_targets *m);
 
 #endif

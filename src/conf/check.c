@@ -13,6 +13,15 @@ static unsigned line_of(const struct reader *r, cfg_t *section)
 	return reader_section_pos(r, section).line;
 }
 
+const struct port_params *reader_own_address(const struct params *p, const struct ipaddr *a)
+{
+	for (uint32_t i = 0; i < p->n_ports; i++)
+		for (uint32_t j = 0; j < p->ports[i].n_addresses; j++)
+			if (ipaddr_eq(&p->ports[i].addresses[j].addr, a))
+				return &p->ports[i];
+	return NULL;
+}
+
 static void check_port_backend(struct reader *r, uint32_t i)
 {
 	const struct port_params *p = &r->params->ports[i];
@@ -48,6 +57,12 @@ static void check_port_pair(struct reader *r, uint32_t i, uint32_t j)
 			     "\"%s\" is the device of port \"%s\" in line %u; ports on one device "
 			     "need different \"vlan\"",
 			     b->device, a->name, line_of(r, r->port_section[j]));
+	if (same_text(a->device, b->device) && a->has_mac && b->has_mac &&
+	    macaddr_eq(&a->mac, &b->mac))
+		reader_error(r, reader_option_pos(r, s, "mac"), s, "mac",
+			     "the MAC address of port \"%s\" in line %u, on the same device; they "
+			     "must differ",
+			     a->name, line_of(r, r->port_section[j]));
 	if (same_text(a->segment, b->segment))
 		reader_error(
 			r, reader_option_pos(r, s, "segment"), s, "segment",
@@ -63,12 +78,32 @@ static void check_port_pair(struct reader *r, uint32_t i, uint32_t j)
 					a->name, line_of(r, r->port_section[j]));
 }
 
+/* The node is the host of its virtual addresses, and of none of those it answers for. */
+static void check_port_answers(struct reader *r, uint32_t i)
+{
+	const struct port_params *p = &r->params->ports[i];
+	cfg_t *s = r->port_section[i];
+
+	for (uint32_t a = 0; a < p->n_answers; a++) {
+		const struct port_params *own = reader_own_address(r->params, &p->answers[a]);
+		char text[ADDR_TEXT];
+
+		if (own)
+			reader_error(r, reader_host_pos(r, s, "answer-for", &p->answers[a]), s,
+				     "answer-for",
+				     "%s is one of the addresses of port \"%s\", answered for "
+				     "anyway; allowed are those of others",
+				     ipaddr_text(text, &p->answers[a]), own->name);
+	}
+}
+
 static void check_ports(struct reader *r)
 {
 	const struct params *p = r->params;
 
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		check_port_backend(r, i);
+		check_port_answers(r, i);
 		for (uint32_t j = 0; j < i; j++)
 			check_port_pair(r, i, j);
 	}
@@ -203,8 +238,10 @@ static void check_firewall(struct reader *r)
 	cfg_t *s = reader_section(r->root, "firewall");
 
 	if (!s) {
-		report_error(r->report, scan_end(r->scan),
-			     "section \"firewall\" is missing; without it the node has no role");
+		if (cfg_size(r->root, "dispatcher") == 0)
+			report_error(r->report, scan_end(r->scan),
+				     "section \"firewall\" is missing; without it or a section "
+				     "\"dispatcher\" the node has no role");
 		return;
 	}
 	if (f->max_half_open > f->max_flows)
@@ -237,4 +274,6 @@ void reader_check(struct reader *r)
 		reader_error(r, reader_section_pos(r, r->member_section[0]), r->member_section[0],
 			     NULL, "there is no cluster; add a section cluster { }, or remove it");
 	}
+	reader_check_dispatchers(r);
+	reader_check_services(r);
 }

@@ -38,6 +38,10 @@ static void read_values(struct reader *r)
 	reader_cluster(r);
 	reader_members(r);
 	reader_firewall(r);
+	reader_paths(r);
+	reader_targets(r);
+	reader_services(r);
+	reader_dispatchers(r);
 	reader_check(r);
 }
 
@@ -72,6 +76,8 @@ out:
 		cfg_free(r.root);
 	schema_free(options);
 	free(r.route_section);
+	free(r.target_section);
+	free(r.service_section);
 	return r.params;
 }
 
@@ -133,5 +139,8 @@ void conf_free(struct params *params)
 	free(params->firewall.rules);
 	free(params->firewall.prefixes);
 	free(params->firewall.ranges);
+	free(params->services);
+	free(params->targets);
+	free(params->target_lists);
 	free(params);
 }

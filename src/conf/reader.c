@@ -97,6 +97,10 @@ static void store_number(const struct schema_option *o, void *at, uint32_t n)
 {
 	if (o->size == sizeof(uint16_t))
 		memcpy(at, &(uint16_t){(uint16_t)n}, sizeof(uint16_t));
+	else if (o->size == sizeof(uint8_t))
+		*(uint8_t *)at = (uint8_t)n;
+	else if (o->size == sizeof(uint64_t))
+		memcpy(at, &(uint64_t){n}, sizeof(uint64_t));
 	else
 		memcpy(at, &n, sizeof(n));
 }
@@ -128,14 +132,56 @@ static int store_address(void *at, const char *text)
 	return 0;
 }
 
-static int store_port(const struct params *p, void *at, const char *text)
+/* A group address, and zero, which would pass for "not given", belong to no host. */
+static int store_mac(void *at, const char *text)
 {
-	for (uint16_t i = 0; i < p->n_ports; i++)
-		if (strcmp(p->ports[i].name, text) == 0) {
-			memcpy(at, &i, sizeof(i));
-			return 0;
-		}
-	return -ENOENT;
+	static const struct macaddr none;
+	struct macaddr m;
+
+	if (macaddr_parse(&m, text) != 0 || (m.b[0] & 1) || macaddr_eq(&m, &none))
+		return -EINVAL;
+	memcpy(at, &m, sizeof(m));
+	return 0;
+}
+
+/* Name number `i` of what an option of that kind refers to, NULL behind the last. */
+static const char *name_at(const struct params *p, enum schema_kind kind, uint32_t i)
+{
+	if (kind == SCHEMA_PORT)
+		return i < p->n_ports ? p->ports[i].name : NULL;
+	if (kind == SCHEMA_MEMBER)
+		return i < p->n_members ? p->members[i].name : NULL;
+	return i < p->n_targets ? p->targets[i].name : NULL;
+}
+
+int reader_find(const struct params *p, enum schema_kind kind, const char *name)
+{
+	const char *at;
+
+	for (uint32_t i = 0; *name && (at = name_at(p, kind, i)); i++)
+		if (strcmp(at, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+static int store_index(const struct params *p, enum schema_kind kind, void *at, const char *text)
+{
+	int i = reader_find(p, kind, text);
+
+	if (i < 0)
+		return -ENOENT;
+	memcpy(at, &(uint16_t){(uint16_t)i}, sizeof(uint16_t));
+	return 0;
+}
+
+static int store_protocol(void *at, const char *text)
+{
+	uint32_t n;
+
+	if (value_protocol(&n, text) != 0 || (n != 6 && n != 17))
+		return -EINVAL;
+	*(uint8_t *)at = (uint8_t)n;
+	return 0;
 }
 
 static int store(struct reader *r, const struct schema_option *o, void *at, const char *text)
@@ -158,8 +204,14 @@ static int store(struct reader *r, const struct schema_option *o, void *at, cons
 		return value_bool(at, text);
 	case SCHEMA_ADDRESS:
 		return *text ? store_address(at, text) : 0;
+	case SCHEMA_MAC:
+		return *text ? store_mac(at, text) : 0;
+	case SCHEMA_PROTOCOL:
+		return *text ? store_protocol(at, text) : 0;
 	case SCHEMA_PORT:
-		return store_port(r->params, at, text);
+	case SCHEMA_MEMBER:
+	case SCHEMA_TARGET:
+		return store_index(r->params, o->kind, at, text);
 	case SCHEMA_TEXT:
 	case SCHEMA_NAME:
 	case SCHEMA_DEVICE:
@@ -181,6 +233,8 @@ static void store_default(struct reader *r, const struct schema_option *o, void 
 	case SCHEMA_TIME:
 	case SCHEMA_WORD:
 	case SCHEMA_PORT:
+	case SCHEMA_MEMBER:
+	case SCHEMA_TARGET:
 		store_number(o, at, o->def);
 		break;
 	case SCHEMA_BOOL:
@@ -193,17 +247,20 @@ static void store_default(struct reader *r, const struct schema_option *o, void 
 	}
 }
 
-static void unknown_port(struct reader *r, cfg_t *section, const struct schema_option *o,
-			 const struct kept_value *v)
+void reader_unknown(struct reader *r, cfg_t *section, const char *option, enum schema_kind kind,
+		    const struct kept_value *v)
 {
+	const char *what = kind == SCHEMA_PORT	   ? "port"
+			   : kind == SCHEMA_MEMBER ? "member"
+						   : "target";
 	char names[SCHEMA_ALLOWED] = "";
+	const char *name;
 	size_t n = 0;
 
-	for (uint32_t i = 0; i < r->params->n_ports && n < sizeof(names); i++)
-		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "",
-				      r->params->ports[i].name);
-	reader_error(r, reader_pos(r, v), section, o->name, "no port \"%.40s\"; the ports are %s",
-		     v->text, n > 0 ? names : "none");
+	for (uint32_t i = 0; n < sizeof(names) && (name = name_at(r->params, kind, i)); i++)
+		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "", name);
+	reader_error(r, reader_pos(r, v), section, option, "no %s \"%.40s\"; the %ss are %s", what,
+		     v->text, what, n > 0 ? names : "none");
 }
 
 static void read_option(struct reader *r, cfg_t *section, const struct schema_option *o, void *at)
@@ -220,7 +277,7 @@ static void read_option(struct reader *r, cfg_t *section, const struct schema_op
 	}
 	rc = store(r, o, at, v->text);
 	if (rc == -ENOENT)
-		unknown_port(r, section, o, v);
+		reader_unknown(r, section, o->name, o->kind, v);
 	else if (rc != 0)
 		bad_value(r, section, o, v, rc);
 }

@@ -22,6 +22,9 @@ struct reader {
 	cfg_t *port_section[PARAMS_PORTS];
 	cfg_t *member_section[PARAMS_MEMBERS];
 	cfg_t **route_section; /* of each route */
+	cfg_t *path_section[PARAMS_PATHS];
+	cfg_t *dispatcher_section[PARAMS_DISPATCHERS];
+	cfg_t **target_section, **service_section;
 	uint32_t cap_rules, cap_prefixes, cap_ranges;
 };
 
@@ -56,14 +59,42 @@ void reader_options(struct reader *r, cfg_t *section, const struct schema_sectio
 /* The title as the name of something; "" and an error when it is no name. */
 void reader_title(struct reader *r, cfg_t *section, char name[PARAMS_NAME]);
 
-/* The sections, in this order: routes and rules refer to ports. */
+/* The index of the port, member or target of that name, -1 when there is none. */
+int reader_find(const struct params *p, enum schema_kind kind, const char *name);
+/* Report that there is none. */
+void reader_unknown(struct reader *r, cfg_t *section, const char *option, enum schema_kind kind,
+		    const struct kept_value *v);
+
+/* A list of addresses of hosts, each once. */
+void reader_hosts(struct reader *r, cfg_t *section, const char *option, struct ipaddr *out,
+		  uint32_t max, uint32_t *n);
+
+/* Where the list says that address or name, or the option when it does not. */
+struct report_pos reader_host_pos(const struct reader *r, cfg_t *section, const char *option,
+				  const struct ipaddr *a);
+struct report_pos reader_name_pos(const struct reader *r, cfg_t *section, const char *option,
+				  const char *name);
+
+/* The sections, in this order: routes, rules and dispatchers refer to ports, targets and
+ * dispatchers to members, services to targets. */
 void reader_ports(struct reader *r);
 void reader_routes(struct reader *r);
 void reader_cluster(struct reader *r);
 void reader_members(struct reader *r);
 void reader_firewall(struct reader *r);
+void reader_paths(struct reader *r);
+void reader_targets(struct reader *r);
+void reader_services(struct reader *r);
+void reader_dispatchers(struct reader *r);
 
-/* What has to fit together; conf/check.c. */
+/* What has to fit together; conf/check.c, check_dispatch.c and check_service.c. */
 void reader_check(struct reader *r);
+/* The port that has this virtual address, or NULL. */
+const struct port_params *reader_own_address(const struct params *p, const struct ipaddr *a);
+void reader_check_dispatchers(struct reader *r);
+/* Whether a dispatcher says a role, and a valid one; else nothing can be said that depends on it.
+ */
+bool reader_has_role(const struct reader *r, uint32_t dispatcher);
+void reader_check_services(struct reader *r);
 
 #endif

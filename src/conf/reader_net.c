@@ -34,6 +34,70 @@ static void read_addresses(struct reader *r, cfg_t *section, struct port_params 
 	}
 }
 
+/* Add one address to a list; false when nothing more can be taken. */
+static bool add_host(struct reader *r, cfg_t *section, const char *option,
+		     const struct kept_value *v, struct ipaddr *out, uint32_t max, uint32_t *n)
+{
+	struct ipaddr a;
+
+	if (ipaddr_parse(&a, v->text) != 0 || !is_host_address(&a)) {
+		reader_error(r, reader_pos(r, v), section, option,
+			     "\"%.60s\" is no address of a host; allowed is such as \"192.0.2.80\" "
+			     "or \"2001:db8::80\"",
+			     v->text);
+		return true;
+	}
+	for (uint32_t i = 0; i < *n; i++)
+		if (ipaddr_eq(&out[i], &a)) {
+			reader_error(r, reader_pos(r, v), section, option,
+				     "%.60s is given twice; once is allowed", v->text);
+			return true;
+		}
+	if (*n == max) {
+		reader_error(r, reader_pos(r, v), section, option, "too many; allowed are %u", max);
+		return false;
+	}
+	out[(*n)++] = a;
+	return true;
+}
+
+void reader_hosts(struct reader *r, cfg_t *section, const char *option, struct ipaddr *out,
+		  uint32_t max, uint32_t *n)
+{
+	const unsigned size = cfg_size(section, option);
+
+	for (unsigned i = 0; i < size; i++)
+		if (!add_host(r, section, option, reader_value(section, option, i), out, max, n))
+			return;
+}
+
+struct report_pos reader_host_pos(const struct reader *r, cfg_t *section, const char *option,
+				  const struct ipaddr *a)
+{
+	const unsigned size = cfg_size(section, option);
+
+	for (unsigned i = 0; i < size; i++) {
+		const struct kept_value *v = reader_value(section, option, i);
+		struct ipaddr b;
+		if (ipaddr_parse(&b, v->text) == 0 && ipaddr_eq(a, &b))
+			return reader_pos(r, v);
+	}
+	return reader_option_pos(r, section, option);
+}
+
+struct report_pos reader_name_pos(const struct reader *r, cfg_t *section, const char *option,
+				  const char *name)
+{
+	const unsigned size = cfg_size(section, option);
+
+	for (unsigned i = 0; i < size; i++) {
+		const struct kept_value *v = reader_value(section, option, i);
+		if (strcmp(v->text, name) == 0)
+			return reader_pos(r, v);
+	}
+	return reader_option_pos(r, section, option);
+}
+
 void reader_ports(struct reader *r)
 {
 	struct params *p = r->params;
@@ -52,7 +116,10 @@ void reader_ports(struct reader *r)
 		reader_options(r, section, &schema_port, port);
 		if (!*port->segment)
 			memcpy(port->segment, port->name, sizeof(port->segment));
+		port->has_mac = !macaddr_eq(&port->mac, &(struct macaddr){{0}});
 		read_addresses(r, section, port);
+		reader_hosts(r, section, "answer-for", port->answers, PARAMS_PORT_ANSWERS,
+			     &port->n_answers);
 	}
 }
 

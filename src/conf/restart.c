@@ -47,6 +47,41 @@ static void compare_ports(struct comparison *c, const struct params *old, const 
 	}
 }
 
+/* Flows belong to a dispatcher by its place in the file. */
+static void compare_dispatchers(struct comparison *c, const struct params *old,
+				const struct params *new)
+{
+	for (uint32_t i = 0; i < old->n_dispatchers && i < new->n_dispatchers; i++) {
+		const struct dispatcher_params *a = &old->dispatchers[i], *b = &new->dispatchers[i];
+
+		if (strcmp(a->name, b->name) != 0) {
+			fprintf(c->out,
+				"dispatcher \"%s\" stands where dispatcher \"%s\" stood, which "
+				"needs a restart\n",
+				b->name, a->name);
+			c->n++;
+			continue;
+		}
+		compare(c, &schema_dispatcher, a->name, a, b);
+	}
+	if (old->n_dispatchers != new->n_dispatchers) {
+		fprintf(c->out, "the number of dispatchers has changed, which needs a restart\n");
+		c->n++;
+	}
+}
+
+static void compare_firewall(struct comparison *c, const struct params *old,
+			     const struct params *new)
+{
+	if (old->firewall.enabled != new->firewall.enabled) {
+		fprintf(c->out, "section \"firewall\" was %s, which needs a restart\n",
+			new->firewall.enabled ? "added" : "removed");
+		c->n++;
+		return;
+	}
+	compare(c, &schema_firewall, NULL, &old->firewall, &new->firewall);
+}
+
 static const struct member_params *self(const struct params *p)
 {
 	return &p->members[p->self];
@@ -85,6 +120,7 @@ unsigned conf_restart_only(const struct params *old, const struct params *new, F
 	compare(&c, &schema_log, NULL, old, new);
 	compare_ports(&c, old, new);
 	compare_cluster(&c, old, new);
-	compare(&c, &schema_firewall, NULL, &old->firewall, &new->firewall);
+	compare_firewall(&c, old, new);
+	compare_dispatchers(&c, old, new);
 	return c.n;
 }

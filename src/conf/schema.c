@@ -30,6 +30,10 @@ _Static_assert(sizeof(enum port_backend) == 4, "words are stored as 32-bit numbe
 	{                                                                                          \
 		name, SCHEMA_PORT, flags, AT(type, field), 0, 0, PARAMS_NO_PORT, NULL, NULL        \
 	}
+#define NAMED(kind, name, type, field, flags)                                                      \
+	{                                                                                          \
+		name, kind, flags, AT(type, field), 0, 0, PARAMS_NONE, NULL, NULL                  \
+	}
 #define LIST(name, text)                                                                           \
 	{                                                                                          \
 		name, SCHEMA_LIST, 0, 0, 0, 0, 0, 0, text, NULL                                    \
@@ -48,8 +52,23 @@ static const char *const forward_words[] = {"auto", "l2", "tunnel", NULL};
 static const char *const exception_words[] = {"drop", "reset", "pass", NULL};
 static const char *const action_words[] = {"pass", "drop", "reject", NULL};
 static const char *const refusal_words[] = {"drop", "reject", NULL};
+static const char *const role_words[] = {"outer", "inner", "stage", NULL};
+/* the last one looks at the client alone, which says nothing of a firewall */
+static const char *const path_algorithm_words[] = {
+	"static",	 "round-robin", "weighted-round-robin", "least-connections",
+	"least-packets", NULL};
+static const char *const algorithm_words[] = {
+	"static", "round-robin", "weighted-round-robin", "least-connections", "least-packets",
+	"source", NULL};
+static const char *const unknown_words[] = {"drop", "reset", "pass", NULL};
+static const char *const down_words[] = {"move", "reset", "keep", NULL};
+static const char *const technology_words[] = {"l4/2", "l4/3", NULL};
+static const char *const affinity_words[] = {"none", "source", NULL};
+static const char *const check_words[] = {"none", "tcp", "http", NULL};
 static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const target_words[] = {"stderr", "syslog", "journal", NULL};
+
+#define ALLOWED_HOSTS "addresses of hosts, such as \"192.0.2.80\" and \"2001:db8::80\""
 
 static const struct schema_option root_options[] = {
 	TEXT(SCHEMA_NAME, "node", params, node, SCHEMA_RESTART, ""),
@@ -67,8 +86,10 @@ static const struct schema_option port_options[] = {
 	NUMBER("vlan", port_params, vlan, SCHEMA_RESTART, 0, 4094, 0),
 	NUMBER("mtu", port_params, mtu, 0, 0, 65535, 0),
 	LIST("addresses", "addresses with the length of their network, such as \"10.1.0.254/24\""),
+	LIST("answer-for", ALLOWED_HOSTS),
 	NUMBER("rx-buffer", port_params, rx_buffer, SCHEMA_RESTART, 65536, 1073741824, 16777216),
 	BOOL("promiscuous", port_params, promiscuous, SCHEMA_RESTART, false),
+	TEXT(SCHEMA_MAC, "mac", port_params, mac, SCHEMA_RESTART, ""),
 	TEXT(SCHEMA_TEXT, "file-in", port_params, file_in, SCHEMA_RESTART, ""),
 	TEXT(SCHEMA_TEXT, "file-out", port_params, file_out, SCHEMA_RESTART, ""),
 	END,
@@ -161,6 +182,82 @@ static const struct schema_option rule_options[] = {
 	END,
 };
 
+static const struct schema_option path_options[] = {
+	NUMBER("id", path_params, id, SCHEMA_REQUIRED, 1, 65535, 0),
+	LIST("addresses", ALLOWED_HOSTS),
+	NUMBER("weight", path_params, weight, 0, 0, PARAMS_WEIGHT_MAX, 1),
+	END,
+};
+
+#define FLOW_TIMEOUT(name, field, def) TIME(name, dispatcher_params, field, 0, 100, 168 * HOUR, def)
+
+static const struct schema_option dispatcher_options[] = {
+	WORD("role", dispatcher_params, role, SCHEMA_REQUIRED | SCHEMA_RESTART, DISPATCH_OUTER,
+	     role_words, DISPATCH_OUTER),
+	PORT("firewall-port", dispatcher_params, firewall_port, 0),
+	LIST("ports", "names of port sections"),
+	WORD("algorithm", dispatcher_params, algorithm, 0, CHOICE_STATIC, path_algorithm_words,
+	     CHOICE_STATIC),
+	BOOL("learn", dispatcher_params, learn, 0, true),
+	WORD("unknown", dispatcher_params, unknown, 0, UNKNOWN_DROP, unknown_words, UNKNOWN_DROP),
+	WORD("on-path-down", dispatcher_params, path_down, 0, DOWN_MOVE, down_words, DOWN_MOVE),
+	LIST("from", "names of member sections"),
+	BOOL("bypass", dispatcher_params, bypass, 0, true),
+	NUMBER("hash-seed", dispatcher_params, seed, 0, 0, UINT32_MAX, 0),
+	NUMBER("max-flows", dispatcher_params, max_flows, SCHEMA_RESTART, PARAMS_FLOWS_MIN,
+	       PARAMS_FLOWS_MAX, 262144),
+	NUMBER("max-affinities", dispatcher_params, max_affinities, SCHEMA_RESTART, 16,
+	       PARAMS_FLOWS_MAX, 65536),
+	NUMBER("max-fragments", dispatcher_params, max_fragments, SCHEMA_RESTART, 16, 1048576,
+	       1024),
+	FLOW_TIMEOUT("tcp-open-timeout", tcp_open_ms, 30000),
+	FLOW_TIMEOUT("tcp-timeout", tcp_ms, 2 * HOUR),
+	FLOW_TIMEOUT("tcp-close-timeout", tcp_close_ms, 2 * MINUTE),
+	FLOW_TIMEOUT("udp-timeout", udp_ms, 3 * MINUTE),
+	FLOW_TIMEOUT("other-timeout", other_ms, 30000),
+	TIME("path-wait", dispatcher_params, path_wait_ms, 0, 1, 10000, 20),
+	TEXT(SCHEMA_ADDRESS, "probe", dispatcher_params, probe.to, 0, ""),
+	TIME("probe-interval", dispatcher_params, probe.interval_ms, 0, 10, MINUTE, 500),
+	TIME("probe-timeout", dispatcher_params, probe.timeout_ms, 0, 1, MINUTE, 250),
+	NUMBER("probe-rise", dispatcher_params, probe.rise, 0, 1, 100, 2),
+	NUMBER("probe-fall", dispatcher_params, probe.fall, 0, 1, 100, 3),
+	END,
+};
+
+static const struct schema_option service_options[] = {
+	LIST("addresses", ALLOWED_HOSTS),
+	TEXT(SCHEMA_PROTOCOL, "protocol", service_params, proto, SCHEMA_REQUIRED, ""),
+	LIST("ports", "ports 1..65535 and ranges such as \"8000-8100\""),
+	WORD("technology", service_params, technology, SCHEMA_REQUIRED, TECHNOLOGY_L4_2,
+	     technology_words, TECHNOLOGY_L4_2),
+	WORD("algorithm", service_params, algorithm, 0, CHOICE_STATIC, algorithm_words,
+	     CHOICE_ROUND_ROBIN),
+	WORD("affinity", service_params, affinity, 0, false, affinity_words, false),
+	TIME("affinity-timeout", service_params, affinity_ms, 0, 1000, 24 * HOUR, 5 * MINUTE),
+	LIST("targets", "names of target sections"),
+	NAMED(SCHEMA_TARGET, "sorry", service_params, sorry, 0),
+	LIST("sources", ALLOWED_HOSTS),
+	WORD("on-target-down", service_params, target_down, 0, DOWN_MOVE, down_words, DOWN_RESET),
+	END,
+};
+
+static const struct schema_option target_options[] = {
+	LIST("addresses", "one IPv4 address, one IPv6 address, or one of each"),
+	NAMED(SCHEMA_MEMBER, "member", target_params, member, 0),
+	NUMBER("port", target_params, port, 0, 0, 65535, 0),
+	NUMBER("weight", target_params, weight, 0, 0, PARAMS_WEIGHT_MAX, 1),
+	WORD("check", target_params, check.kind, 0, CHECK_NONE, check_words, CHECK_NONE),
+	NUMBER("check-port", target_params, check.port, 0, 0, 65535, 0),
+	TEXT(SCHEMA_PATH, "check-path", target_params, check.path, 0, "/"),
+	TEXT(SCHEMA_TEXT, "check-host", target_params, check.host, 0, ""),
+	TIME("check-interval", target_params, check.interval_ms, 0, 100, HOUR, 2000),
+	TIME("check-timeout", target_params, check.timeout_ms, 0, 10, MINUTE, 1000),
+	NUMBER("check-rise", target_params, check.rise, 0, 1, 100, 2),
+	NUMBER("check-fall", target_params, check.fall, 0, 1, 100, 3),
+	NUMBER("agent-port", target_params, check.agent_port, 0, 0, 65535, 0),
+	END,
+};
+
 static const struct schema_option control_options[] = {
 	TEXT(SCHEMA_PATH, "socket", params, control_socket, SCHEMA_RESTART,
 	     "/run/fwclusterd/control.sock"),
@@ -182,6 +279,10 @@ const struct schema_section schema_member = {"member", true, member_options, NUL
 const struct schema_section schema_timeouts = {"timeouts", false, timeouts_options, NULL};
 const struct schema_section schema_set = {"set", true, set_options, NULL};
 const struct schema_section schema_rule = {"rule", true, rule_options, NULL};
+const struct schema_section schema_path = {"path", true, path_options, NULL};
+const struct schema_section schema_dispatcher = {"dispatcher", true, dispatcher_options, NULL};
+const struct schema_section schema_service = {"service", true, service_options, NULL};
+const struct schema_section schema_target = {"target", true, target_options, NULL};
 const struct schema_section schema_control = {"control", false, control_options, NULL};
 const struct schema_section schema_log = {"log", false, log_options, NULL};
 
@@ -191,6 +292,7 @@ const struct schema_section schema_firewall = {"firewall", false, firewall_optio
 					       firewall_sections};
 
 static const struct schema_section *const root_sections[] = {
-	&schema_port,	  &schema_route,   &schema_cluster, &schema_member,
-	&schema_firewall, &schema_control, &schema_log,	    NULL};
+	&schema_port,	    &schema_route,   &schema_cluster, &schema_member,
+	&schema_firewall,   &schema_path,    &schema_target,  &schema_service,
+	&schema_dispatcher, &schema_control, &schema_log,     NULL};
 const struct schema_section schema_root = {"", false, root_options, root_sections};

@@ -16,17 +16,21 @@
 #include "base/params.h"
 
 enum schema_kind {
-	SCHEMA_NUMBER,	/* uint16_t or uint32_t, by size */
-	SCHEMA_BOOL,	/* bool */
-	SCHEMA_TIME,	/* uint32_t milliseconds; lo and hi in milliseconds */
-	SCHEMA_WORD,	/* enum; `lo` is the value of the first word */
-	SCHEMA_TEXT,	/* char[]; no limit but the size */
-	SCHEMA_NAME,	/* char[]; letters, digits, '.', '_', '-' */
-	SCHEMA_DEVICE,	/* char[]; name of an interface */
-	SCHEMA_PATH,	/* char[]; absolute path */
-	SCHEMA_ADDRESS, /* struct ipaddr */
-	SCHEMA_PORT,	/* uint16_t index of a port, given by its name */
-	SCHEMA_LIST,	/* list of values that the reader of the section takes */
+	SCHEMA_NUMBER,	 /* uint16_t, uint32_t or uint64_t, by size; at most 32 bits are read */
+	SCHEMA_BOOL,	 /* bool */
+	SCHEMA_TIME,	 /* uint32_t milliseconds; lo and hi in milliseconds */
+	SCHEMA_WORD,	 /* enum, or bool for two words; `lo` is the value of the first word */
+	SCHEMA_TEXT,	 /* char[]; no limit but the size */
+	SCHEMA_NAME,	 /* char[]; letters, digits, '.', '_', '-' */
+	SCHEMA_DEVICE,	 /* char[]; name of an interface */
+	SCHEMA_PATH,	 /* char[]; absolute path */
+	SCHEMA_ADDRESS,	 /* struct ipaddr */
+	SCHEMA_MAC,	 /* struct macaddr; zero when not given */
+	SCHEMA_PROTOCOL, /* uint8_t number of a protocol with ports, given by its name */
+	SCHEMA_PORT,	 /* uint16_t index of a port, given by its name */
+	SCHEMA_MEMBER,	 /* uint16_t index of a member, given by its name */
+	SCHEMA_TARGET,	 /* uint16_t index of a target, given by its name */
+	SCHEMA_LIST,	 /* list of values that the reader of the section takes */
 };
 
 #define SCHEMA_REQUIRED 1u /* no default */
@@ -52,7 +56,7 @@ struct schema_section {
 
 extern const struct schema_section schema_root, schema_port, schema_route, schema_cluster,
 	schema_member, schema_firewall, schema_timeouts, schema_set, schema_rule, schema_control,
-	schema_log;
+	schema_log, schema_path, schema_dispatcher, schema_service, schema_target;
 
 /* Name of the option that conf/scan.c puts at the head of each section, so that the section has a
  * position; no user can write it. */

@@ -210,8 +210,21 @@ const char *schema_allowed(char *buf, const struct schema_option *o)
 	case SCHEMA_ADDRESS:
 		snprintf(buf, SCHEMA_ALLOWED, "an IPv4 or IPv6 address");
 		break;
+	case SCHEMA_MAC:
+		snprintf(buf, SCHEMA_ALLOWED,
+			 "the MAC address of one host, such as \"02:00:5e:10:00:01\"");
+		break;
+	case SCHEMA_PROTOCOL:
+		snprintf(buf, SCHEMA_ALLOWED, "tcp, udp");
+		break;
 	case SCHEMA_PORT:
 		snprintf(buf, SCHEMA_ALLOWED, "the name of a port section");
+		break;
+	case SCHEMA_MEMBER:
+		snprintf(buf, SCHEMA_ALLOWED, "the name of a member section");
+		break;
+	case SCHEMA_TARGET:
+		snprintf(buf, SCHEMA_ALLOWED, "the name of a target section");
 		break;
 	case SCHEMA_LIST:
 		snprintf(buf, SCHEMA_ALLOWED, "%s", o->text);

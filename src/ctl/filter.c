@@ -58,6 +58,9 @@ int filter_add(struct filter *f, enum filter_kind kind, const char *value)
 	case FILTER_PROTO:
 	case FILTER_STATE:
 	case FILTER_HOME:
+	case FILTER_PATH:
+	case FILTER_SERVICE:
+	case FILTER_TARGET:
 	case FILTER_EVENT:
 	case FILTER_COUNT:
 		rc = value[0] ? 0 : -EINVAL;
@@ -93,7 +96,24 @@ static bool has_text(const json_t *record, const char *key, const char *text)
 	return v && strcasecmp(v, text) == 0;
 }
 
-static bool term_match(const struct filter_term *t, const json_t *record, const json_t *flow)
+/* "service" of a flow, "services" of a target. */
+static bool has_one(const json_t *record, const char *key, const char *keys, const char *text)
+{
+	const json_t *v;
+	size_t i;
+
+	if (has_text(record, key, text))
+		return true;
+	json_array_foreach (json_object_get(record, keys), i, v) {
+		const char *name = json_is_object(v) ? json_string_value(json_object_get(v, key))
+						     : json_string_value(v);
+		if (name && strcasecmp(name, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool endpoint_match(const struct filter_term *t, const json_t *flow)
 {
 	switch (t->kind) {
 	case FILTER_SRC:
@@ -108,10 +128,33 @@ static bool term_match(const struct filter_term *t, const json_t *record, const 
 		return has_port(flow, "dport", t->port);
 	case FILTER_PORT:
 		return has_port(flow, "sport", t->port) || has_port(flow, "dport", t->port);
+	default:
+		return false;
+	}
+}
+
+static bool term_match(const struct filter_term *t, const json_t *record, const json_t *flow)
+{
+	switch (t->kind) {
+	case FILTER_SRC:
+	case FILTER_DST:
+	case FILTER_HOST:
+	case FILTER_SPORT:
+	case FILTER_DPORT:
+	case FILTER_PORT:
+		/* As clients see the flow, or, rewritten, its server. */
+		return endpoint_match(t, flow) ||
+		       endpoint_match(t, json_object_get(record, "server"));
 	case FILTER_PROTO:
 		return has_text(flow, "proto", t->text);
 	case FILTER_STATE:
 		return has_text(record, "state", t->text);
+	case FILTER_PATH:
+		return has_one(record, "path", "paths", t->text);
+	case FILTER_SERVICE:
+		return has_one(record, "service", "services", t->text);
+	case FILTER_TARGET:
+		return has_one(record, "target", "targets", t->text);
 	case FILTER_HOME:
 		return has_text(record, "home", t->text) || has_text(record, "member", t->text);
 	case FILTER_REASON:

@@ -26,6 +26,9 @@
 	X(PROTO, "proto", "P")                                                                     \
 	X(STATE, "state", "S")                                                                     \
 	X(HOME, "home", "NAME")                                                                    \
+	X(PATH, "path", "NAME")                                                                    \
+	X(SERVICE, "service", "NAME")                                                              \
+	X(TARGET, "target", "NAME")                                                                \
 	X(REASON, "reason", "R")                                                                   \
 	X(EVENT, "event", "E")
 
@@ -38,6 +41,8 @@ enum filter_kind { FILTER_LIST(FILTER_ENUM) FILTER_COUNT };
 #define FILTER_OF_FLOW                                                                             \
 	(FILTER_BIT(SRC) | FILTER_BIT(DST) | FILTER_BIT(HOST) | FILTER_BIT(SPORT) |                \
 	 FILTER_BIT(DPORT) | FILTER_BIT(PORT) | FILTER_BIT(PROTO))
+/* Terms that dispatchers' records and events satisfy. */
+#define FILTER_OF_DISPATCH (FILTER_BIT(PATH) | FILTER_BIT(SERVICE) | FILTER_BIT(TARGET))
 #define FILTER_TERMS 16
 
 struct filter_term {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/drop.h"
+#include "base/params.h"
 
 /* One keyword that may stand at a place. Zero-terminated lists (word == NULL). */
 struct keyword {
@@ -13,13 +14,16 @@ struct keyword {
 	const char *text; /* for help */
 };
 
-#define FLOW_STATE (FILTER_OF_FLOW | FILTER_BIT(STATE) | FILTER_BIT(HOME))
+#define FLOW_STATE (FILTER_OF_FLOW | FILTER_BIT(STATE) | FILTER_BIT(HOME) | FILTER_OF_DISPATCH)
 
 static const struct keyword verbs[] = {
 	[VERB_SHOW] = {"show", 0, "print what the daemon knows"},
 	[VERB_STATUS] = {"status", 0, "short for \"show status\""},
 	[VERB_MONITOR] = {"monitor", 0, "print events as they happen"},
 	[VERB_FLUSH] = {"flush", 0, "forget flows, forward entries or failed queries"},
+	[VERB_WEIGHT] = {"weight", 0, "set the weight of a target, 0 to 256"},
+	[VERB_DRAIN] = {"drain", 0, "send no new flows to a target; open ones go on"},
+	[VERB_UNDRAIN] = {"undrain", 0, "send new flows to a drained target again"},
 	[VERB_RELOAD] = {"reload", 0, "read the configuration again, keeping all flows"},
 	[VERB_LOG] = {"log", 0, "set the log level until the next restart"},
 	[VERB_KEY] = {"key", 0, "make a line for the cluster's key file"},
@@ -30,7 +34,7 @@ static const struct keyword verbs[] = {
 static const struct keyword shows[] = {
 	{"status", 0, "one paragraph: is this node well?"},
 	{"members", FILTER_BIT(STATE), "members of the cluster, as this node sees them"},
-	{"flows", FLOW_STATE, "flows this node is home of"},
+	{"flows", FLOW_STATE, "flows this node is home of, and those of its dispatchers"},
 	{"forwards", FILTER_OF_FLOW | FILTER_BIT(HOME), "flows whose home is another member"},
 	{"queries", FILTER_OF_FLOW, "open queries"},
 	{"drops", FILTER_BIT(REASON), "dropped packets by reason"},
@@ -39,6 +43,10 @@ static const struct keyword shows[] = {
 	{"rules", 0, "rules of the firewall and how often each matched"},
 	{"neighbours", FILTER_BIT(STATE), "next hops and their MAC addresses"},
 	{"routes", 0, "routes in use"},
+	{"dispatchers", FILTER_BIT(PATH), "dispatchers and the firewalls they send flows through"},
+	{"services", FILTER_BIT(SERVICE) | FILTER_BIT(TARGET), "services and who serves them"},
+	{"targets", FILTER_BIT(STATE) | FILTER_BIT(SERVICE) | FILTER_BIT(TARGET),
+	 "targets, their health, weight and traffic"},
 	{"config", 0, "main settings in force"},
 	{"version", 0, "versions of daemon, tool and libraries"},
 	{NULL, 0, NULL},
@@ -49,13 +57,15 @@ static const struct keyword groups[] = {
 	{"queries", 0, "queries and their answers"},
 	{"members", 0, "members coming and going"},
 	{"ports", 0, "ports coming and going"},
+	{"dispatch", 0, "choices of dispatchers, flows that were moved"},
+	{"health", 0, "firewalls and targets coming and going, weights"},
 	{"drops", 0, "dropped packets"},
 	{"all", 0, "everything (the default)"},
 	{NULL, 0, NULL},
 };
 
 static const struct keyword flushes[] = {
-	{"flows", 0, "all flows this node is home of; their connections break"},
+	{"flows", 0, "all flows of this node; their connections may break"},
 	{"forwards", 0, "all forward entries; the next packet of each flow asks again"},
 	{"negative", 0, "memory of queries that nobody answered"},
 	{NULL, 0, NULL},
@@ -76,7 +86,9 @@ static const struct keyword count_word[] = {
 	{NULL, 0, NULL},
 };
 
-#define MONITOR_FILTERS (FILTER_OF_FLOW | FILTER_BIT(HOME) | FILTER_BIT(REASON) | FILTER_BIT(EVENT))
+#define MONITOR_FILTERS                                                                            \
+	(FILTER_OF_FLOW | FILTER_OF_DISPATCH | FILTER_BIT(HOME) | FILTER_BIT(REASON) |             \
+	 FILTER_BIT(EVENT))
 #define PLACE_LISTS 3
 #define PLACE_WORDS 32
 
@@ -189,7 +201,8 @@ static const struct keyword *keyword(struct rest *r, const struct keyword *list,
 	return pick(&here, word, &c, r->err, r->err_size) == 0 ? c.keyword : NULL;
 }
 
-static int number(struct rest *r, const char *what, unsigned long max, unsigned long *out)
+static int number(struct rest *r, const char *what, unsigned long min, unsigned long max,
+		  unsigned long *out)
 {
 	const char *word = next_word(r);
 	char *end = NULL;
@@ -198,7 +211,7 @@ static int number(struct rest *r, const char *what, unsigned long max, unsigned 
 		return complain(r, what, NULL);
 	errno = 0;
 	*out = strtoul(word, &end, 10);
-	if (word[0] < '0' || word[0] > '9' || *end || errno || *out == 0 || *out > max)
+	if (word[0] < '0' || word[0] > '9' || *end || errno || *out < min || *out > max)
 		return complain(r, what, word);
 	return 0;
 }
@@ -276,7 +289,7 @@ static int parse_monitor(struct command *c, struct rest *r)
 			if (filter_term(r, &c->filter, choice.filter) < 0)
 				return -EINVAL;
 		} else if (choice.keyword == count_word) {
-			if (number(r, "count takes a number above 0", UINT32_MAX, &n) < 0)
+			if (number(r, "count takes a number above 0", 1, UINT32_MAX, &n) < 0)
 				return -EINVAL;
 			c->count = n;
 		} else if (strcmp(choice.keyword->word, "all") == 0) {
@@ -296,9 +309,23 @@ static int parse_key(struct command *c, struct rest *r)
 
 	if (!keyword(r, key_verbs, "key what? one of"))
 		return -EINVAL;
-	if (r->n > 0 && number(r, "a key id is a number from 1 to 255", 255, &id) < 0)
+	if (r->n > 0 && number(r, "a key id is a number from 1 to 255", 1, 255, &id) < 0)
 		return -EINVAL;
 	c->key_id = (unsigned)id;
+	return 0;
+}
+
+static int parse_target(struct command *c, struct rest *r)
+{
+	unsigned long weight = 0;
+
+	c->target = next_word(r);
+	if (!c->target || !c->target[0])
+		return complain(r, "which target? see \"show targets\"", NULL);
+	if (c->verb == VERB_WEIGHT &&
+	    number(r, "a weight is a number from 0 to 256", 0, PARAMS_WEIGHT_MAX, &weight) < 0)
+		return -EINVAL;
+	c->weight = (unsigned)weight;
 	return 0;
 }
 
@@ -338,6 +365,10 @@ static int parse_verb(struct command *c, struct rest *r)
 		return parse_word(&c->what, r, flushes, "flush what? one of");
 	case VERB_LOG:
 		return parse_word(&c->level, r, levels, "log takes a level, one of");
+	case VERB_WEIGHT:
+	case VERB_DRAIN:
+	case VERB_UNDRAIN:
+		return parse_target(c, r);
 	case VERB_KEY:
 		return parse_key(c, r);
 	case VERB_HELP:
@@ -394,6 +425,9 @@ void grammar_help(FILE *out, enum verb topic)
 		[VERB_STATUS] = "status",
 		[VERB_MONITOR] = "monitor [GROUP...] [FILTER] [count N]",
 		[VERB_FLUSH] = "flush WHAT [--yes]",
+		[VERB_WEIGHT] = "weight TARGET N",
+		[VERB_DRAIN] = "drain TARGET",
+		[VERB_UNDRAIN] = "undrain TARGET",
 		[VERB_RELOAD] = "reload",
 		[VERB_LOG] = "log LEVEL",
 		[VERB_KEY] = "key generate [ID]",
@@ -488,4 +522,30 @@ void grammar_complete(FILE *out, int n, char *const *words)
 		place = (struct place){.filters = c.keyword->filters};
 		complete_terms(out, &place, n - 2, words + 2);
 	}
+}
+
+/* Names behind a filter term that begins the last word's value. */
+static const char *names_of(enum filter_kind kind)
+{
+	return kind == FILTER_TARGET	? "targets"
+	       : kind == FILTER_SERVICE ? "services"
+	       : kind == FILTER_PATH	? "dispatchers"
+					: NULL;
+}
+
+const char *grammar_names(int n, char *const *words)
+{
+	struct place place = {.lists = {verbs}};
+	struct choice c;
+	enum verb verb;
+
+	if (n < 2 || pick(&place, words[0], &c, NULL, 0) < 0)
+		return NULL;
+	verb = (enum verb)(c.keyword - verbs);
+	if (verb == VERB_WEIGHT || verb == VERB_DRAIN || verb == VERB_UNDRAIN)
+		return n == 2 ? "targets" : NULL;
+	if ((verb != VERB_SHOW && verb != VERB_MONITOR) || n < 3)
+		return NULL;
+	place = (struct place){.filters = MONITOR_FILTERS | FLOW_STATE};
+	return pick(&place, words[n - 2], &c, NULL, 0) < 0 ? NULL : names_of(c.filter);
 }

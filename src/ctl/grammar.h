@@ -19,6 +19,9 @@ enum verb {
 	VERB_STATUS, /* short for "show status" */
 	VERB_MONITOR,
 	VERB_FLUSH,
+	VERB_WEIGHT,
+	VERB_DRAIN,
+	VERB_UNDRAIN,
 	VERB_RELOAD,
 	VERB_LOG,
 	VERB_KEY,
@@ -26,7 +29,7 @@ enum verb {
 	VERB_COUNT
 };
 
-#define GRAMMAR_GROUPS 6
+#define GRAMMAR_GROUPS 8
 
 struct command {
 	enum verb verb;
@@ -36,6 +39,8 @@ struct command {
 	const char *groups[GRAMMAR_GROUPS]; /* static text */
 	uint64_t count;			    /* monitor: stop after so many events, 0 = never */
 	const char *level;		    /* log: static text */
+	const char *target;		    /* weight, drain, undrain */
+	unsigned weight;		    /* weight */
 	unsigned key_id;		    /* key generate */
 	enum verb topic;		    /* help, VERB_COUNT = all */
 };
@@ -48,5 +53,8 @@ void grammar_help(FILE *out, enum verb topic);
 
 /* Print the words that could stand where words[n_words - 1] has been begun, one per line. */
 void grammar_complete(FILE *out, int n_words, char *const *words);
+
+/* What the daemon alone knows the words for there: "targets", "services" or "paths", or NULL. */
+const char *grammar_names(int n_words, char *const *words);
 
 #endif

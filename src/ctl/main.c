@@ -17,7 +17,11 @@ int main(int argc, char **argv)
 	char err[512];
 
 	if (argc > 1 && strcmp(argv[1], "__complete") == 0) {
+		const char *names = grammar_names(argc - 2, argv + 2);
+
 		grammar_complete(stdout, argc - 2, argv + 2);
+		if (names)
+			run_names(stdout, names, argv[argc - 1]);
 		return EXIT_OK;
 	}
 	if (options_parse(&o, argc, argv) < 0)

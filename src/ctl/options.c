@@ -87,6 +87,13 @@ static int one_option(struct options *o, int letter)
 	}
 }
 
+const char *options_socket(void)
+{
+	const char *env = getenv("FWCLUSTERCTL_SOCKET");
+
+	return env && env[0] ? env : OPTIONS_SOCKET;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -96,10 +103,9 @@ int options_parse(struct options *o, int argc, char **argv)
 		{"yes", no_argument, NULL, 'y'},	  {"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
 	};
-	const char *env = getenv("FWCLUSTERCTL_SOCKET");
 	int letter;
 
-	*o = (struct options){.socket = env && env[0] ? env : OPTIONS_SOCKET};
+	*o = (struct options){.socket = options_socket()};
 	o->colour = use_colour();
 	while ((letter = getopt_long(argc, argv, "s:j1aw:qyVh", longs, NULL)) != -1)
 		if (one_option(o, letter) < 0)

@@ -30,5 +30,7 @@ struct options {
 /* Words are moved behind the options in argv. 0, or negative after a message on stderr. */
 int options_parse(struct options *o, int argc, char **argv);
 void options_usage(FILE *out);
+/* The control socket when no option names one. */
+const char *options_socket(void);
 
 #endif

@@ -57,6 +57,21 @@ static void print_word(FILE *out, const char *text)
 	fputc('"', out);
 }
 
+static void print_pairs(FILE *out, const char *prefix, const json_t *record, bool *first);
+
+/* "paths.0.name=fw1 paths.0.state=up paths.1.name=..." */
+static void print_items(FILE *out, const char *prefix, const json_t *list, bool *first)
+{
+	char name[TEXT_ROOM];
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item) {
+		snprintf(name, sizeof(name), "%.200s.%zu", prefix, i);
+		print_pairs(out, name, item, first);
+	}
+}
+
 static void print_pairs(FILE *out, const char *prefix, const json_t *record, bool *first)
 {
 	const char *key;
@@ -67,6 +82,10 @@ static void print_pairs(FILE *out, const char *prefix, const json_t *record, boo
 		snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] ? "." : "", key);
 		if (json_is_object(value)) {
 			print_pairs(out, name, value, first);
+			continue;
+		}
+		if (json_is_object(json_array_get(value, 0))) {
+			print_items(out, name, value, first);
 			continue;
 		}
 		fprintf(out, "%s%s=", *first ? "" : " ", text_safe(buf, name));
@@ -100,8 +119,26 @@ static void print_json(struct render *r, const json_t *record)
 	json_dumpf(record, r->out, DUMP_FLAGS);
 }
 
+/* Records of another kind begin a table of their own. */
+static void choose_table(struct render *r, const json_t *record)
+{
+	const struct rows *rows = rows_for(r->what, record);
+
+	if (rows == r->rows)
+		return;
+	if (r->n_printed > 0) {
+		table_flush(r->table);
+		fputc('\n', r->out);
+	}
+	table_free(r->table);
+	r->rows = rows;
+	r->table = table_new(r->out, r->style->colour, rows->columns, rows->n_columns);
+}
+
 static void print(struct render *r, const json_t *record)
 {
+	if (r->table)
+		choose_table(r, record);
 	switch (r->style->format) {
 	case RENDER_JSON:
 		print_json(r, record);
@@ -166,13 +203,16 @@ static const char *time_of_day(const char *time)
 
 static enum tint event_tint(const char *event)
 {
-	static const char *const bad[] = {"member-down", "port-down",	  "duplicate-id",
-					  "wrong-key",	 "home-conflict", "config-differs",
-					  "lost"};
+	static const char *const bad[] = {
+		"member-down",	  "port-down", "duplicate-id", "wrong-key",	"home-conflict",
+		"config-differs", "path-down", "target-down",  "address-taken", "lost"};
+	static const char *const good[] = {"member-up", "port-up", "path-up", "target-up"};
+
 	if (strcmp(event, "drop") == 0 || strcmp(event, "query-timeout") == 0)
 		return TINT_WARN;
-	if (strcmp(event, "member-up") == 0 || strcmp(event, "port-up") == 0)
-		return TINT_GOOD;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (strcmp(event, good[i]) == 0)
+			return TINT_GOOD;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (strcmp(event, bad[i]) == 0)
 			return TINT_BAD;
@@ -191,7 +231,8 @@ static void print_flow(FILE *out, const json_t *flow)
 
 static void event_line(FILE *out, const json_t *event, bool colour)
 {
-	static const char *const words[] = {"member", "port", "rule", "reason", "query"};
+	static const char *const words[] = {"member",  "port", "path",	 "service", "target",
+					    "address", "rule", "reason", "query"};
 	const char *name = text_field(event, "event", "-");
 	const json_t *detail = json_object_get(event, "detail");
 	char time[TEXT_ROOM], node[TEXT_ROOM], what[TEXT_ROOM], buf[TEXT_ROOM];

@@ -4,75 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/text.h"
-
-static void word(struct table *t, const json_t *record, const char *key)
-{
-	char buf[TEXT_ROOM];
-
-	table_cell(t, TINT_NONE, text_value(buf, json_object_get(record, key)));
-}
-
-static void count(struct table *t, const json_t *record, const char *key)
-{
-	char buf[TEXT_ROOM];
-
-	table_cell(t, TINT_NONE, text_count(buf, text_number(record, key)));
-}
-
-static void duration(struct table *t, const json_t *record, const char *key)
-{
-	char buf[TEXT_ROOM];
-
-	table_cell(t, TINT_NONE,
-		   json_is_number(json_object_get(record, key))
-			   ? text_duration(buf, text_real(record, key))
-			   : "-");
-}
-
-static void endpoints(struct table *t, const json_t *record)
-{
-	char buf[TEXT_ROOM];
-
-	table_cell(t, TINT_NONE, text_endpoint(buf, record, "src", "sport"));
-	table_cell(t, TINT_NONE, text_endpoint(buf, record, "dst", "dport"));
-}
-
-static enum tint state_tint(const char *state)
-{
-	static const char *const good[] = {"up", "reachable", "ok"};
-	static const char *const bad[] = {"down", "missing", "failed", "degraded"};
-
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		if (strcmp(state, good[i]) == 0)
-			return TINT_GOOD;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		if (strcmp(state, bad[i]) == 0)
-			return TINT_BAD;
-	return strcmp(state, "unproven") == 0 ? TINT_WARN : TINT_NONE;
-}
-
-static void state(struct table *t, const json_t *record)
-{
-	const char *s = text_field(record, "state", "-");
-
-	table_cell(t, state_tint(s), s);
-}
-
-/* "12/10": originator and responder. */
-static void both_ways(struct table *t, const json_t *record, const char *key)
-{
-	const json_t *v = json_object_get(record, key);
-	char a[TEXT_ROOM], b[TEXT_ROOM];
-	json_int_t x = json_integer_value(json_array_get(v, 0));
-	json_int_t y = json_integer_value(json_array_get(v, 1));
-
-	if (json_array_size(v) != 2)
-		table_cell(t, TINT_NONE, "-");
-	else
-		table_cellf(t, TINT_NONE, "%s/%s", text_count(a, (uint64_t)(x > 0 ? x : 0)),
-			    text_count(b, (uint64_t)(y > 0 ? y : 0)));
-}
+#include "ctl/rows_cells.h"
 
 static const struct column member_columns[] = {
 	{"NAME", false}, {"ID", true},	  {"STATE", false}, {"ADDRESS", false},	 {"SINCE", true},
@@ -217,6 +149,32 @@ static const struct column port_columns[] = {
 	{"TX-LOST", true},  {"ADDRESSES", false},
 };
 
+/* The port's own, then those it answers for; "!" before one that another host answers for. */
+static void port_addresses(struct table *t, const json_t *record)
+{
+	static const char *const keys[] = {"addresses", "answers"};
+	const json_t *taken = json_object_get(record, "taken"), *a, *b;
+	char buf[TEXT_ROOM] = "";
+	size_t i, k, n = 0;
+
+	for (unsigned l = 0; l < 2; l++)
+		json_array_foreach (json_object_get(record, keys[l]), i, a) {
+			const char *text = json_is_string(a) ? json_string_value(a) : "-";
+			bool lost = false;
+
+			json_array_foreach (taken, k, b) {
+				const char *other = json_is_string(b) ? json_string_value(b) : "-";
+				size_t len = strlen(other);
+				lost |= strncmp(text, other, len) == 0 &&
+					(text[len] == '/' || !text[len]);
+			}
+			if (n < sizeof(buf))
+				n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%s%s%.60s",
+						      n ? "," : "", lost ? "!" : "", text);
+		}
+	table_cell(t, json_array_size(taken) ? TINT_BAD : TINT_NONE, buf);
+}
+
 static void port_row(struct table *t, const json_t *record)
 {
 	char buf[TEXT_ROOM];
@@ -237,7 +195,7 @@ static void port_row(struct table *t, const json_t *record)
 	count(t, record, "tx_frames");
 	count(t, record, "tx_bytes");
 	table_cell(t, tx ? TINT_WARN : TINT_NONE, text_count(buf, tx));
-	word(t, record, "addresses");
+	port_addresses(t, record);
 }
 
 static const struct column rule_columns[] = {
@@ -309,7 +267,29 @@ const struct rows *rows_of(const char *what)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (strcmp(all[i].what, what) == 0)
 			return &all[i];
-	return NULL;
+	return rows_of_dispatch(what);
+}
+
+const struct rows *rows_for(const char *what, const json_t *record)
+{
+	bool dispatched = strcmp(what, "flows") == 0 && json_object_get(record, "dispatcher");
+
+	return dispatched ? rows_of_dispatch("dispatched flows") : rows_of(what);
+}
+
+static void paragraph_dispatcher(FILE *out, const json_t *r)
+{
+	char name[TEXT_ROOM], role[TEXT_ROOM];
+
+	fprintf(out, "dispatch  %s (%s)", text_safe(name, text_field(r, "dispatcher", "-")),
+		text_safe(role, text_field(r, "role", "-")));
+	if (text_number(r, "paths") > 0)
+		fprintf(out, ", %" PRIu64 " of %" PRIu64 " firewalls up",
+			text_number(r, "paths_up"), text_number(r, "paths"));
+	if (text_number(r, "targets") > 0)
+		fprintf(out, ", %" PRIu64 " of %" PRIu64 " targets up",
+			text_number(r, "targets_up"), text_number(r, "targets"));
+	fprintf(out, ", %" PRIu64 " flows\n", text_number(r, "flows"));
 }
 
 static void paragraph_status(FILE *out, const json_t *r, bool colour)
@@ -318,7 +298,7 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 	char a[TEXT_ROOM], b[TEXT_ROOM], c[TEXT_ROOM];
 	uint64_t flows = text_number(r, "flows"), max = text_number(r, "max_flows");
 	const json_t *problems = json_object_get(r, "problems");
-	const json_t *problem;
+	const json_t *problem, *dispatcher;
 	size_t i;
 
 	fprintf(out, "node      %s", text_safe(a, text_field(r, "node", "-")));
@@ -329,6 +309,8 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 		text_safe(a, health), text_plain(colour));
 	json_array_foreach (problems, i, problem)
 		fprintf(out, "problem   %s\n", text_value(a, problem));
+	json_array_foreach (json_object_get(r, "dispatchers"), i, dispatcher)
+		paragraph_dispatcher(out, dispatcher);
 	if (json_is_true(json_object_get(r, "cluster")))
 		fprintf(out, "cluster   %" PRIu64 " of %" PRIu64 " members up\n",
 			text_number(r, "members_up"), text_number(r, "members"));

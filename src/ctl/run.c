@@ -164,6 +164,21 @@ static void say_reloaded(const json_t *record)
 	fprintf(ok ? stdout : stderr, "%s\n", text_safe(buf, text_field(record, "message", "-")));
 }
 
+static void say_weight(const json_t *record)
+{
+	uint64_t weight = text_number(record, "weight"), load = text_number(record, "load");
+	char buf[TEXT_ROOM];
+
+	printf("%s: weight %llu", text_safe(buf, text_field(record, "target", "-")),
+	       (unsigned long long)weight);
+	if (json_is_true(json_object_get(record, "drained")))
+		printf(", drained");
+	else if (load != 100)
+		printf(", %llu by the load its agent reports",
+		       (unsigned long long)text_number(record, "effective"));
+	putchar('\n');
+}
+
 static void say_level(const json_t *record)
 {
 	char buf[TEXT_ROOM];
@@ -195,6 +210,18 @@ static enum exit_code talk(const struct options *o, const struct command *c, str
 			       "flushed", say_flushed);
 	case VERB_RELOAD:
 		return command(o, r, json_pack("{s:s}", "verb", "reload"), "reload", say_reloaded);
+	case VERB_WEIGHT:
+		return command(o, r,
+			       json_pack("{s:s, s:s, s:i}", "verb", "weight", "target", c->target,
+					 "weight", (int)c->weight),
+			       "weight", say_weight);
+	case VERB_DRAIN:
+	case VERB_UNDRAIN:
+		return command(o, r,
+			       json_pack("{s:s, s:s}", "verb",
+					 c->verb == VERB_DRAIN ? "drain" : "undrain", "target",
+					 c->target),
+			       "weight", say_weight);
 	case VERB_LOG:
 		return command(o, r, json_pack("{s:s, s:s}", "verb", "log", "level", c->level),
 			       "log", say_level);
@@ -227,4 +254,39 @@ enum exit_code run_command(const struct options *o, const struct command *c)
 	code = talk(o, c, r);
 	request_close(r);
 	return code;
+}
+
+static void print_name(FILE *out, const json_t *record, const char *key, const char *begun)
+{
+	const char *name = text_field(record, key, "");
+	char buf[TEXT_ROOM];
+
+	if (name[0] && strncmp(name, begun, strlen(begun)) == 0)
+		fprintf(out, "%s\n", text_safe(buf, name));
+}
+
+void run_names(FILE *out, const char *what, const char *begun)
+{
+	const char *key = strcmp(what, "targets") == 0	  ? "target"
+			  : strcmp(what, "services") == 0 ? "service"
+							  : "path";
+	struct request *r;
+	json_t *line, *answer = NULL, *record, *path;
+	char err[512];
+	size_t i, k;
+
+	r = request_open(options_socket(), err, sizeof(err));
+	if (!r)
+		return;
+	line = json_pack("{s:s, s:s}", "verb", "show", "what", what);
+	if (request_send(r, line) == 0)
+		answer = request_receive(r, 1, err, sizeof(err));
+	json_array_foreach (json_object_get(answer, what), i, record) {
+		print_name(out, record, key, begun);
+		json_array_foreach (json_object_get(record, "paths"), k, path)
+			print_name(out, path, key, begun);
+	}
+	json_decref(line);
+	json_decref(answer);
+	request_close(r);
 }

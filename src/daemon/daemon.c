@@ -137,6 +137,7 @@ static bool reload_apply(struct daemon *d, char *message, size_t size)
 	loop_carry_out(d);
 	conf_free(d->params);
 	d->params = new;
+	checks_reload(d);
 	if (!d->options.debug)
 		log_set_level((enum log_level) new->log_level);
 	snprintf(message, size, "configuration read, all flows kept");
@@ -317,7 +318,7 @@ static int daemon_open(struct daemon *d)
 		return -1;
 	add_timers(d);
 	if (host_open(d) < 0 || requests_open(d) < 0 || loop_open_ports(d) < 0 ||
-	    loop_open_cluster(d) < 0)
+	    loop_open_cluster(d) < 0 || checks_open(d) < 0)
 		return -1;
 	host_tell_engine(d);
 	host_check(d);
@@ -332,6 +333,7 @@ static void daemon_close(struct daemon *d)
 {
 	if (!d->base)
 		return;
+	checks_close(d);
 	requests_close(d);
 	loop_close_cluster(d);
 	loop_close_ports(d);

@@ -6,6 +6,7 @@
  *   host.c      what the kernel tells by netlink, to the engine
  *   notes.c     the engine's notes, to monitors and the log
  *   requests.c  the control socket
+ *   checks.c    health and load of targets
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
@@ -67,6 +68,7 @@ struct daemon {
 	struct netlink *netlink;
 	struct control *control;
 	struct daemon_client *clients;
+	struct checks *checks;
 	uint64_t rounds, rounds_seen; /* progress of the loop, for the watchdog */
 	uint64_t status_ns;
 	int exit_status;
@@ -108,5 +110,11 @@ void notes_summary(struct daemon *d);
 int requests_open(struct daemon *d);
 void requests_close(struct daemon *d);
 void requests_watch(struct daemon_client *c);
+
+/* checks.c */
+int checks_open(struct daemon *d);
+/* The configuration is another now: results so far stay, jobs go on in their time. */
+void checks_reload(struct daemon *d);
+void checks_close(struct daemon *d);
 
 #endif

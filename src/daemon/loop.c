@@ -31,10 +31,24 @@ void loop_arm(struct daemon *d)
 /* --- actions -----------------------------------------------------------------------------------
  */
 
+/* Whether all frames leave by one port, as most batches do. */
+static bool loop_one_port(const struct actions *a)
+{
+	uint32_t i = 1;
+
+	while (i < a->n_frames && a->frames[i].port == a->frames[0].port)
+		i++;
+	return i >= a->n_frames;
+}
+
 static void loop_send_frames(struct daemon *d)
 {
 	struct actions *a = d->actions;
 
+	if (loop_one_port(a)) {
+		port_tx(d->ports[a->frames[0].port].port, a->frames, a->n_frames);
+		return;
+	}
 	for (uint32_t i = 0; i < a->n_frames; i++) {
 		struct daemon_port *p = &d->ports[a->frames[i].port];
 		p->tx[p->n_tx++] = a->frames[i];

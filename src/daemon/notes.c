@@ -1,6 +1,7 @@
 /*
  * notes.c - the engine's notes, as events for monitors and lines of the log.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,9 +10,12 @@
 #include "daemon/daemon.h"
 #include "engine/view.h"
 
+_Static_assert(NOTE_COUNT <= 32, "masks of notes have 32 bits");
+
 static unsigned group_bit(enum note_type t)
 {
-	static const char *const groups[] = {"flows", "queries", "members", "ports", "drops"};
+	static const char *const groups[] = {"flows",	 "queries", "members", "ports",
+					     "dispatch", "health",  "drops"};
 
 	for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		if (strcmp(groups[i], note_group(t)) == 0)
@@ -32,7 +36,8 @@ unsigned notes_group_mask(const char *group)
 /* Which notes somebody reads: the log takes the rare ones always, debug takes all. */
 uint32_t notes_wanted(const struct daemon *d)
 {
-	unsigned groups = notes_group_mask("members") | notes_group_mask("ports");
+	unsigned groups = notes_group_mask("members") | notes_group_mask("ports") |
+			  notes_group_mask("health");
 	uint32_t mask = 1u << NOTE_RULE | 1u << NOTE_HOME_CONFLICT;
 
 	if (log_get_level() >= LOG_LVL_DEBUG)
@@ -52,12 +57,18 @@ static enum log_level note_level(enum note_type t)
 	case NOTE_DUPLICATE_ID:
 	case NOTE_CONFIG_DIFFERS:
 	case NOTE_WRONG_KEY:
+	case NOTE_PATH_DOWN:
+	case NOTE_TARGET_DOWN:
+	case NOTE_ADDRESS_TAKEN:
 		return LOG_LVL_WARNING;
 	case NOTE_MEMBER_UP:
 	case NOTE_MEMBER_LEFT:
 	case NOTE_MEMBER_RESTART:
 	case NOTE_PORT_UP:
 	case NOTE_PORT_DOWN:
+	case NOTE_PATH_UP:
+	case NOTE_TARGET_UP:
+	case NOTE_WEIGHT:
 		return LOG_LVL_NOTICE;
 	case NOTE_RULE:
 	case NOTE_HOME_CONFLICT:
@@ -81,30 +92,61 @@ static const char *note_hint(enum note_type t)
 	}
 }
 
+struct line {
+	char text[512];
+	size_t n;
+};
+
+static void line_add(struct line *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void line_add(struct line *l, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(l->text + l->n, sizeof(l->text) - l->n, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		l->n += (size_t)n < sizeof(l->text) - l->n ? (size_t)n : sizeof(l->text) - l->n - 1;
+}
+
+/* What the note is about, as far as it says. */
+static void line_subjects(struct line *l, const struct params *p, const struct note *n)
+{
+	char flow[FLOW_KEY_TEXT], address[ADDR_TEXT];
+
+	if (n->member != NOTE_NO_MEMBER && n->member < p->n_members)
+		line_add(l, ": member \"%s\"", p->members[n->member].name);
+	if (n->port != PARAMS_NO_PORT && n->port < p->n_ports)
+		line_add(l, ": port \"%s\"", p->ports[n->port].name);
+	if (n->path < p->n_paths)
+		line_add(l, ": path \"%s\"", p->paths[n->path].name);
+	if (n->service < p->n_services)
+		line_add(l, ": service \"%s\"", p->services[n->service].name);
+	if (n->target < p->n_targets)
+		line_add(l, ": target \"%s\"", p->targets[n->target].name);
+	if (n->has_address)
+		line_add(l, ": %s", ipaddr_text(address, &n->address));
+	if (n->has_flow)
+		line_add(l, ": %s", flow_key_text(flow, &n->key, n->dir));
+	if (n->detail)
+		line_add(l, ", %s", n->detail);
+	if (n->reason != DROP_NONE)
+		line_add(l, ": %s", drop_name(n->reason));
+}
+
 static void note_log(const struct daemon *d, const struct note *n)
 {
-	char fields[256], flow[FLOW_KEY_TEXT] = "";
-	const struct params *p = d->params;
-	char line[512];
-	int used;
+	struct line line = {.n = 0};
+	char fields[256];
 
 	if (note_level(n->type) > log_get_level())
 		return;
-	used = snprintf(line, sizeof(line), "%s", note_name(n->type));
-	if (n->member != NOTE_NO_MEMBER && n->member < p->n_members)
-		used += snprintf(line + used, sizeof(line) - (size_t)used, ": member \"%s\"",
-				 p->members[n->member].name);
-	if (n->port != PARAMS_NO_PORT && n->port < p->n_ports)
-		used += snprintf(line + used, sizeof(line) - (size_t)used, ": port \"%s\"",
-				 p->ports[n->port].name);
-	if (n->has_flow)
-		snprintf(line + used, sizeof(line) - (size_t)used, ": %s%s%s",
-			 flow_key_text(flow, &n->key, n->dir), n->detail ? ", " : "",
-			 n->detail ? n->detail : "");
+	line_add(&line, "%s", note_name(n->type));
+	line_subjects(&line, d->params, n);
 	snprintf(fields, sizeof(fields), "FWC_EVENT=%s\nFWC_REASON=%s", note_name(n->type),
 		 drop_name(n->reason));
-	log_event(note_level(n->type), fields, "%s%s%s%s", line, n->reason != DROP_NONE ? ": " : "",
-		  n->reason != DROP_NONE ? drop_name(n->reason) : "", note_hint(n->type));
+	log_event(note_level(n->type), fields, "%s%s", line.text, note_hint(n->type));
 }
 
 /* The only use of the wall clock: what a person reads. */
@@ -141,9 +183,35 @@ void notes_carry_out(struct daemon *d)
 	}
 }
 
+static void summary_dispatchers(const struct daemon *d)
+{
+	json_t *list = view_dispatch_summary(d->engine), *x;
+	size_t i;
+
+	json_array_foreach (list, i, x) {
+		const char *name = "", *role = "";
+		int paths_up = 0, paths = 0, targets_up = 0, targets = 0;
+		struct line line = {.n = 0};
+		json_int_t flows = 0;
+
+		json_unpack(x, "{s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "dispatcher", &name, "role",
+			    &role, "paths_up", &paths_up, "paths", &paths, "targets_up",
+			    &targets_up, "targets", &targets, "flows", &flows);
+		line_add(&line, "summary: dispatcher \"%s\" (%s)", name, role);
+		if (paths > 0)
+			line_add(&line, ", %d of %d firewalls up", paths_up, paths);
+		if (targets > 0)
+			line_add(&line, ", %d of %d targets up", targets_up, targets);
+		log_notice("%s, %lld flows", line.text, (long long)flows);
+	}
+	json_decref(list);
+}
+
 void notes_summary(struct daemon *d)
 {
 	const uint64_t *c = engine_counters(d->engine), *drops = engine_drops(d->engine);
+
+	summary_dispatchers(d);
 
 	for (unsigned i = 0; i < COUNTER_COUNT; i++)
 		if (c[i])

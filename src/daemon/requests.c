@@ -1,8 +1,10 @@
 /*
  * requests.c - the control socket: clients on the loop, and what they may ask.
  */
+#include <errno.h>
 #include <pcap/pcap.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,13 +40,14 @@ static json_t *show_ports(const struct daemon *d)
 		struct port_stats s = {0};
 
 		port_get_stats(p->port, &s);
-		more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rx_frames",
-				 (json_int_t)s.rx_frames, "rx_bytes", (json_int_t)s.rx_bytes,
-				 "tx_frames", (json_int_t)s.tx_frames, "tx_bytes",
-				 (json_int_t)s.tx_bytes, "rx_dropped", (json_int_t)s.rx_dropped,
-				 "rx_truncated", (json_int_t)s.rx_truncated, "tx_full",
-				 (json_int_t)s.tx_full, "tx_size", (json_int_t)s.tx_size,
-				 "tx_errors", (json_int_t)s.tx_errors);
+		more = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rx_ring",
+				 port_has_ring(p->port), "rx_frames", (json_int_t)s.rx_frames,
+				 "rx_bytes", (json_int_t)s.rx_bytes, "tx_frames",
+				 (json_int_t)s.tx_frames, "tx_bytes", (json_int_t)s.tx_bytes,
+				 "rx_dropped", (json_int_t)s.rx_dropped, "rx_truncated",
+				 (json_int_t)s.rx_truncated, "tx_full", (json_int_t)s.tx_full,
+				 "tx_size", (json_int_t)s.tx_size, "tx_errors",
+				 (json_int_t)s.tx_errors);
 		json_object_update(o, more);
 		json_decref(more);
 		if (p->missing_said &&
@@ -106,6 +109,12 @@ static json_t *request_show(struct daemon *d, const json_t *request)
 		return answer(d, what, view_neighbours(d->engine, now));
 	if (strcmp(what, "routes") == 0)
 		return answer(d, what, view_routes(d->engine));
+	if (strcmp(what, "dispatchers") == 0)
+		return answer(d, what, view_dispatchers(d->engine, now));
+	if (strcmp(what, "services") == 0)
+		return answer(d, what, view_services(d->engine));
+	if (strcmp(what, "targets") == 0)
+		return answer(d, what, view_targets(d->engine, now));
 	if (strcmp(what, "config") == 0)
 		return answer(d, what, view_config(d->params));
 	if (strcmp(what, "ports") == 0)
@@ -126,7 +135,8 @@ static json_t *request_monitor(struct daemon *d, struct control_client *cl, cons
 		if (m == 0) {
 			json_decref(told);
 			return refuse(d, "usage",
-				      "groups are flows, queries, members, ports, drops, all");
+				      "groups are flows, queries, members, ports, dispatch, "
+				      "health, drops, all");
 		}
 		mask |= m;
 		json_array_append(told, g);
@@ -188,6 +198,72 @@ static json_t *request_log(struct daemon *d, const json_t *request)
 	return refuse(d, "usage", "log error, warning, notice, info or debug");
 }
 
+/* --- targets: weight, drain, undrain -----------------------------------------------------------
+ */
+
+static json_t *refuse_target(const struct daemon *d, const char *name)
+{
+	const struct params *p = d->params;
+	char text[1024];
+	size_t n;
+
+	if (p->n_targets == 0)
+		return refuse(d, "refused", "this node has no targets");
+	/* A longer one is no name at all. */
+	n = (size_t)snprintf(text, sizeof(text), "no target \"%s\"; there %s",
+			     strlen(name) < PARAMS_NAME ? name : "...",
+			     p->n_targets == 1 ? "is" : "are");
+	for (uint32_t i = 0; i < p->n_targets && n < sizeof(text) - 80; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s %s", i ? "," : "",
+				      p->targets[i].name);
+	if (n >= sizeof(text) - 80)
+		snprintf(text + n, sizeof(text) - n, ", ...: see \"show targets\"");
+	return refuse(d, "refused", text);
+}
+
+/* Returns -ENOENT, -EINVAL or 0, as the engine does. */
+static int target_command(struct daemon *d, const char *verb, const char *target,
+			  const json_t *weight)
+{
+	json_int_t n = json_integer_value(weight);
+	uint64_t now = daemon_now_ns();
+
+	if (strcmp(verb, "weight") != 0)
+		return engine_set_drain(d->engine, target, strcmp(verb, "drain") == 0, now,
+					d->actions);
+	if (!json_is_integer(weight) || n < 0 || n > PARAMS_WEIGHT_MAX)
+		return -EINVAL;
+	return engine_set_weight(d->engine, target, (uint32_t)n, now, d->actions);
+}
+
+static json_t *request_target(struct daemon *d, const char *verb, const json_t *request)
+{
+	const char *target = json_string_value(json_object_get(request, "target"));
+	const json_t *weight = json_object_get(request, "weight");
+	int rc;
+
+	if (!target)
+		return refuse(d, "usage", "which target?");
+	rc = target_command(d, verb, target, weight);
+	if (rc == -ENOENT)
+		return refuse_target(d, target);
+	if (rc < 0)
+		return refuse(d, "usage", "a weight is a number from 0 to 256");
+	loop_carry_out(d);
+	if (strcmp(verb, "weight") == 0)
+		log_notice("weight: target \"%s\" set to %d, by the control socket", target,
+			   (int)json_integer_value(weight));
+	else
+		log_notice("%s: target \"%s\", by the control socket", verb, target);
+	return answer(d, "weight", view_weight(d->engine, target));
+}
+
+static bool is_target_verb(const char *verb)
+{
+	return strcmp(verb, "weight") == 0 || strcmp(verb, "drain") == 0 ||
+	       strcmp(verb, "undrain") == 0;
+}
+
 static json_t *request_handle(void *arg, struct control_client *cl, const json_t *request,
 			      bool admin)
 {
@@ -200,7 +276,8 @@ static json_t *request_handle(void *arg, struct control_client *cl, const json_t
 		return request_show(d, request);
 	if (strcmp(verb, "monitor") == 0)
 		return request_monitor(d, cl, request);
-	if (strcmp(verb, "flush") != 0 && strcmp(verb, "reload") != 0 && strcmp(verb, "log") != 0)
+	if (strcmp(verb, "flush") != 0 && strcmp(verb, "reload") != 0 && strcmp(verb, "log") != 0 &&
+	    !is_target_verb(verb))
 		return refuse(d, "usage", "unknown verb");
 	if (!admin)
 		return refuse(d, "refused", "only root and the daemon's own user may do that");
@@ -208,6 +285,8 @@ static json_t *request_handle(void *arg, struct control_client *cl, const json_t
 		return request_flush(d, request);
 	if (strcmp(verb, "reload") == 0)
 		return request_reload(d);
+	if (is_target_verb(verb))
+		return request_target(d, verb, request);
 	return request_log(d, request);
 }
 

@@ -47,6 +47,14 @@
 	X(WRONG_KEY, "wrong-key", "members", "messages that fail authentication")                  \
 	X(PORT_UP, "port-up", "ports", "a port is up")                                             \
 	X(PORT_DOWN, "port-down", "ports", "a port is down")                                       \
+	X(DISPATCHED, "dispatched", "dispatch", "a dispatcher chose for a new flow")               \
+	X(DISPATCH_MOVED, "dispatch-moved", "dispatch", "a flow was moved, or reset")              \
+	X(PATH_UP, "path-up", "health", "a firewall is up")                                        \
+	X(PATH_DOWN, "path-down", "health", "a firewall is down")                                  \
+	X(TARGET_UP, "target-up", "health", "a target is up")                                      \
+	X(TARGET_DOWN, "target-down", "health", "a target is down")                                \
+	X(WEIGHT, "weight", "health", "a target's weight was set, or it was drained")              \
+	X(ADDRESS_TAKEN, "address-taken", "ports", "another host answers for a virtual address")   \
 	X(DROP, "drop", "drops", "a packet was dropped")
 
 #define NOTE_ENUM(sym, name, group, text) NOTE_##sym,
@@ -65,12 +73,15 @@ struct note {
 	bool has_flow;
 	uint8_t dir; /* direction the packet travels in */
 	struct flow_key key;
-	uint32_t member;    /* index into params->members, or NOTE_NO_MEMBER */
-	uint16_t port;	    /* or PARAMS_NO_PORT */
-	uint16_t rule;	    /* or POLICY_DEFAULT */
-	enum drop reason;   /* of NOTE_DROP, and why a flow or entry ended */
-	uint64_t query_id;  /* 0 = none */
-	const char *detail; /* static text, or NULL */
+	uint32_t member;		/* index into params->members, or NOTE_NO_MEMBER */
+	uint16_t port;			/* or PARAMS_NO_PORT */
+	uint16_t rule;			/* or POLICY_DEFAULT */
+	enum drop reason;		/* of NOTE_DROP, and why a flow or entry ended */
+	uint64_t query_id;		/* 0 = none */
+	uint16_t path, target, service; /* indices, or PARAMS_NONE */
+	bool has_address;
+	struct ipaddr address; /* of NOTE_ADDRESS_TAKEN */
+	const char *detail;    /* static text, or NULL */
 };
 
 struct datagram {

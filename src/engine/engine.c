@@ -50,6 +50,8 @@ static void engine_member_event(void *arg, enum channel_event event, uint32_t me
 	if (e->firewall_ready && (event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_DOWN ||
 				  event == CHANNEL_MEMBER_LEFT))
 		relay_member_gone(&e->firewall, member);
+	if (e->dispatch_ready && (event == CHANNEL_MEMBER_UP || event == CHANNEL_MEMBER_RESTART))
+		dispatch_member_up(&e->dispatch, member);
 	if (note)
 		note->member = member;
 }
@@ -106,6 +108,12 @@ struct engine *engine_new(const struct params *params, struct keyring *keys,
 		return NULL;
 	}
 	e->firewall_ready = true;
+	engine_subseed(&rng, words, 8);
+	if (dispatch_init(&e->dispatch, &e->node, e->channel, words) < 0) {
+		engine_free(e);
+		return NULL;
+	}
+	e->dispatch_ready = true;
 	return e;
 }
 
@@ -113,6 +121,8 @@ void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
+	if (e->dispatch_ready)
+		dispatch_fini(&e->dispatch);
 	if (e->firewall_ready)
 		firewall_fini(&e->firewall);
 	channel_free(e->channel);
@@ -144,12 +154,15 @@ static void engine_tell_segments(struct engine *e)
 void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
 		     uint64_t now_ns, struct actions *out)
 {
+	const struct port_params *p = &e->params->ports[port];
 	struct node_link l = {.up = link->up,
-			      .mac = link->mac,
+			      .mac = p->has_mac ? p->mac : link->mac,
+			      .host_mac = link->mac,
 			      .mtu = link->mtu,
 			      .takes_gso = link->takes_gso,
 			      .takes_partial_csum = link->takes_partial_csum,
-			      .is_capture = link->is_capture};
+			      .is_capture = link->is_capture,
+			      .is_ours = link->is_ours};
 	bool changed = l.up != e->node.links[port].up;
 	struct note *note;
 
@@ -209,9 +222,9 @@ static enum drop engine_classify(struct engine *e, struct pkt *pkt)
 
 	if (pkt->vlan != e->params->ports[pkt->frame->port].vlan)
 		return DROP_BAD_VLAN;
-	if (!group && !link->is_capture && !macaddr_eq(&pkt->eth_dst, &link->mac))
+	if (!group && !link->is_capture && !node_link_has(link, &pkt->eth_dst))
 		return DROP_OTHER_HOST;
-	if (macaddr_eq(&pkt->eth_src, &link->mac))
+	if (node_link_has(link, &pkt->eth_src))
 		return DROP_SPOOFED;
 	if (pkt->kind != PKT_IP)
 		return DROP_NONE;
@@ -220,21 +233,31 @@ static enum drop engine_classify(struct engine *e, struct pkt *pkt)
 	return DROP_NONE;
 }
 
-/* Packets to and from the node's own addresses never reach a role. */
+static bool engine_is_icmp(const struct pkt *pkt)
+{
+	return pkt->l4 &&
+	       (pkt->tuple.proto == IPPROTO_NUM_ICMP || pkt->tuple.proto == IPPROTO_NUM_ICMP6);
+}
+
+/* Packets to and from the node's own addresses never reach a role, but for those of a dispatcher:
+ * services and rewritten sources may have an address of the node. */
 static enum drop engine_own_address(struct engine *e, struct pkt *pkt)
 {
 	const struct node_address *own = node_address_find(&e->node, &pkt->tuple.dst);
+	bool icmp = engine_is_icmp(pkt), dispatched;
 
+	dispatched = dispatch_owns(&e->dispatch, pkt->frame->port);
+	if (own && own->is_virtual && icmp && dispatched && dispatch_probe(&e->dispatch, pkt))
+		return DROP_COUNT; /* taken over */
 	if (node_address_find(&e->node, &pkt->tuple.src))
 		return DROP_SPOOFED;
 	if (!own)
 		return DROP_NONE;
-	if (own->is_virtual && pkt->l4 &&
-	    (pkt->tuple.proto == IPPROTO_NUM_ICMP || pkt->tuple.proto == IPPROTO_NUM_ICMP6)) {
+	if (own->is_virtual && icmp && !(dispatched && pkt->icmp_error)) {
 		node_echo(&e->node, pkt);
-		return DROP_COUNT; /* taken over */
+		return DROP_COUNT;
 	}
-	return DROP_TO_HOST;
+	return own->is_virtual && dispatched ? DROP_NONE : DROP_TO_HOST;
 }
 
 static bool engine_accept(struct engine *e, struct pkt *pkt)
@@ -256,15 +279,49 @@ static bool engine_accept(struct engine *e, struct pkt *pkt)
 	return d == DROP_NONE;
 }
 
+/* A packet on its way to the role that its port belongs to. */
+struct engine_item {
+	struct pkt pkt;
+	bool dispatched;
+	union {
+		struct lookup firewall;
+		struct dispatch_lookup dispatch;
+	} lookup;
+};
+
+static void engine_prepare(struct engine *e, struct engine_item *item)
+{
+	item->dispatched = dispatch_owns(&e->dispatch, item->pkt.frame->port);
+	if (item->dispatched)
+		dispatch_prepare(&e->dispatch, &item->pkt, &item->lookup.dispatch);
+	else
+		firewall_prepare(&e->firewall, &item->pkt, &item->lookup.firewall);
+}
+
+static void engine_prefetch(struct engine *e, const struct engine_item *item)
+{
+	if (item->dispatched)
+		dispatch_prefetch(&e->dispatch, &item->lookup.dispatch);
+	else
+		firewall_prefetch(&e->firewall, &item->lookup.firewall);
+}
+
+static void engine_packet(struct engine *e, struct engine_item *item)
+{
+	if (item->dispatched)
+		dispatch_packet(&e->dispatch, &item->pkt, &item->lookup.dispatch);
+	else
+		firewall_packet(&e->firewall, &item->pkt, &item->lookup.firewall);
+}
+
 /* Up to ENGINE_CHUNK frames, in three passes (see firewall.h). */
 static void engine_chunk(struct engine *e, struct frame *frames, unsigned n)
 {
-	struct pkt pkts[ENGINE_CHUNK];
-	struct lookup lookups[ENGINE_CHUNK];
-	unsigned n_pkts = 0;
+	struct engine_item items[ENGINE_CHUNK];
+	unsigned n_items = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct pkt *pkt = &pkts[n_pkts];
+		struct pkt *pkt = &items[n_items].pkt;
 		enum drop d;
 
 		e->node.counters[COUNTER_BYTES_IN] += frames[i].len;
@@ -275,13 +332,13 @@ static void engine_chunk(struct engine *e, struct frame *frames, unsigned n)
 		}
 		if (!engine_accept(e, pkt))
 			continue;
-		firewall_prepare(&e->firewall, pkt, &lookups[n_pkts]);
-		n_pkts++;
+		engine_prepare(e, &items[n_items]);
+		n_items++;
 	}
-	for (unsigned i = 0; i < n_pkts; i++)
-		firewall_prefetch(&e->firewall, &lookups[i]);
-	for (unsigned i = 0; i < n_pkts; i++)
-		firewall_packet(&e->firewall, &pkts[i], &lookups[i]);
+	for (unsigned i = 0; i < n_items; i++)
+		engine_prefetch(e, &items[i]);
+	for (unsigned i = 0; i < n_items; i++)
+		engine_packet(e, &items[i]);
 }
 
 static void engine_wake(struct engine *e)
@@ -312,10 +369,14 @@ void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct 
 	node_begin(&e->node, now_ns, out);
 	if (!e->channel)
 		return;
-	if (channel_input(e->channel, data, size, from, multicast, now_ns, &msg))
-		firewall_message(&e->firewall, &msg);
-	else
+	if (!channel_input(e->channel, data, size, from, multicast, now_ns, &msg)) {
 		firewall_members_changed(&e->firewall); /* a hello may have brought new MACs */
+		dispatch_members_changed(&e->dispatch);
+	} else if (msg.type == WIRE_PATH || msg.type == WIRE_PATH_ASK || msg.type == WIRE_TARGETS) {
+		dispatch_message(&e->dispatch, &msg);
+	} else {
+		firewall_message(&e->firewall, &msg);
+	}
 	engine_wake(e);
 }
 
@@ -335,6 +396,7 @@ uint64_t engine_tick(struct engine *e, uint64_t now_ns, struct actions *out)
 		next = earlier(next, channel_tick(e->channel, now_ns));
 	}
 	next = earlier(next, firewall_tick(&e->firewall));
+	next = earlier(next, dispatch_tick(&e->dispatch));
 	e->next_ns = next;
 	engine_wake(e);
 	return e->next_ns;
@@ -366,6 +428,8 @@ int engine_reload(struct engine *e, const struct params *params, struct keyring 
 	}
 	e->params = params;
 	rc = firewall_configure(&e->firewall, params);
+	if (rc == 0)
+		rc = dispatch_configure(&e->dispatch, params);
 	engine_tell_segments(e);
 	e->next_ns = now_ns;
 	return rc;
@@ -386,13 +450,50 @@ uint32_t engine_flush(struct engine *e, enum engine_flush what, uint64_t now_ns,
 	node_begin(&e->node, now_ns, out);
 	switch (what) {
 	case ENGINE_FLUSH_FLOWS:
-		return firewall_flush_states(&e->firewall);
+		return firewall_flush_states(&e->firewall) + dispatch_flush(&e->dispatch);
 	case ENGINE_FLUSH_FORWARDS:
 		return firewall_flush_forwards(&e->firewall);
 	case ENGINE_FLUSH_NEGATIVE:
 		return e->firewall.negative ? negative_clear(e->firewall.negative) : 0;
 	}
 	return 0;
+}
+
+/* --- targets ---------------------------------------------------------------------------------- */
+
+/* What follows from it (flows to move, others to tell) is done by the next tick, at once. */
+static void engine_targets_begin(struct engine *e, uint64_t now_ns, struct actions *out)
+{
+	node_begin(&e->node, now_ns, out);
+	e->next_ns = now_ns;
+}
+
+int engine_set_weight(struct engine *e, const char *target, uint32_t weight, uint64_t now_ns,
+		      struct actions *out)
+{
+	engine_targets_begin(e, now_ns, out);
+	return dispatch_set_weight(&e->dispatch, target, weight);
+}
+
+int engine_set_drain(struct engine *e, const char *target, bool drain, uint64_t now_ns,
+		     struct actions *out)
+{
+	engine_targets_begin(e, now_ns, out);
+	return dispatch_set_drain(&e->dispatch, target, drain);
+}
+
+void engine_target_health(struct engine *e, uint16_t target, bool up, const char *why,
+			  uint64_t now_ns, struct actions *out)
+{
+	engine_targets_begin(e, now_ns, out);
+	dispatch_target_health(&e->dispatch, target, up, why);
+}
+
+void engine_target_load(struct engine *e, uint16_t target, int word, uint64_t now_ns,
+			struct actions *out)
+{
+	engine_targets_begin(e, now_ns, out);
+	dispatch_target_load(&e->dispatch, target, word);
 }
 
 void engine_want_notes(struct engine *e, uint32_t mask)

@@ -35,11 +35,12 @@ void engine_free(struct engine *e);
 
 struct engine_link {
 	bool up;
-	struct macaddr mac;
+	struct macaddr mac; /* the device's; the port's own comes from the configuration */
 	uint32_t mtu;
 	bool takes_gso; /* super-frames may leave by it */
 	bool takes_partial_csum;
 	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
+	bool is_ours;	 /* no other host can have our addresses there: they are not probed */
 };
 void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
 		     uint64_t now_ns, struct actions *out);
@@ -81,6 +82,17 @@ enum engine_flush { ENGINE_FLUSH_FLOWS, ENGINE_FLUSH_FORWARDS, ENGINE_FLUSH_NEGA
 /* Forget; returns how many. */
 uint32_t engine_flush(struct engine *e, enum engine_flush what, uint64_t now_ns,
 		      struct actions *out);
+
+/* Targets of dispatchers: what the operator says (0, -ENOENT, -EINVAL), what a check has found
+ * (`why` is static text), what an agent says (see dispatch_target_load). */
+int engine_set_weight(struct engine *e, const char *target, uint32_t weight, uint64_t now_ns,
+		      struct actions *out);
+int engine_set_drain(struct engine *e, const char *target, bool drain, uint64_t now_ns,
+		     struct actions *out);
+void engine_target_health(struct engine *e, uint16_t target, bool up, const char *why,
+			  uint64_t now_ns, struct actions *out);
+void engine_target_load(struct engine *e, uint16_t target, int word, uint64_t now_ns,
+			struct actions *out);
 
 /* Which notes are wanted: bit (1 << enum note_type). */
 void engine_want_notes(struct engine *e, uint32_t mask);

@@ -5,6 +5,7 @@
 #define ENGINE_ENGINE_PRIV_H
 
 #include "cluster/channel.h"
+#include "dispatch/dispatch.h"
 #include "engine/engine.h"
 #include "firewall/firewall.h"
 #include "node/node.h"
@@ -14,9 +15,10 @@ struct engine {
 	struct node node;
 	struct channel *channel;
 	struct firewall firewall;
+	struct dispatch dispatch;
 	uint64_t start_ns;
 	uint64_t next_ns;
-	bool firewall_ready;
+	bool firewall_ready, dispatch_ready;
 };
 
 #endif

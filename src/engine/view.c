@@ -1,67 +1,9 @@
 #include "engine/view.h"
 
 #include <stdio.h>
-#include <stdarg.h>
 
 #include "engine/engine_priv.h"
-
-static json_t *text(const char *s)
-{
-	json_t *j = json_string(s);
-	return j ? j : json_string("?");
-}
-
-static double seconds(uint64_t now_ns, uint64_t since_ns)
-{
-	uint64_t ms = now_ns > since_ns ? (now_ns - since_ns) / 1000000 : 0;
-	return (double)ms / 1000.0;
-}
-
-static double age_s(uint64_t now_ns, uint32_t created_ms)
-{
-	return (double)((uint32_t)(now_ns / 1000000) - created_ms) / 1000.0;
-}
-
-static json_t *hex64(uint64_t v)
-{
-	char buf[24];
-
-	snprintf(buf, sizeof(buf), "%016llx", (unsigned long long)v);
-	return json_string(buf);
-}
-
-static json_t *address(const struct ipaddr *a)
-{
-	char buf[ADDR_TEXT];
-	return text(ipaddr_text(buf, a));
-}
-
-static json_t *mac(const struct macaddr *m)
-{
-	char buf[ADDR_TEXT];
-	return text(macaddr_text(buf, m));
-}
-
-static json_t *port_name(const struct params *p, uint16_t port)
-{
-	return port < p->n_ports ? text(p->ports[port].name) : json_null();
-}
-
-static const char *member_name(const struct params *p, uint32_t member)
-{
-	return member < p->n_members ? p->members[member].name : "?";
-}
-
-/* proto, src, sport, dst, dport of a flow as travelled in direction `dir`. */
-static json_t *flow_object(const struct flow_key *key, unsigned dir)
-{
-	struct pkt_tuple t = flow_key_tuple(key, dir);
-	char buf[8];
-
-	return json_pack("{s:s, s:o, s:i, s:o, s:i}", "proto", flow_proto_text(buf, t.proto), "src",
-			 address(&t.src), "sport", (int)t.sport, "dst", address(&t.dst), "dport",
-			 (int)t.dport);
-}
+#include "engine/view_parts.h"
 
 /* --- status ------------------------------------------------------------------------------------
  */
@@ -84,6 +26,16 @@ static json_t *status_problems(const struct engine *e)
 		snprintf(line, sizeof(line), "member \"%s\" is down", p->members[i].name);
 		json_array_append_new(problems, text(line));
 	}
+	for (size_t i = 0; i < e->node.n_addresses; i++) {
+		const struct node_address *a = &e->node.addresses[i];
+		char buf[ADDR_TEXT];
+		if (!a->is_taken || a->port >= p->n_ports)
+			continue;
+		snprintf(line, sizeof(line), "another host answers for %s on port \"%s\"",
+			 ipaddr_text(buf, &a->prefix.addr), p->ports[a->port].name);
+		json_array_append_new(problems, text(line));
+	}
+	view_dispatch_problems(e, problems);
 	return problems;
 }
 
@@ -103,8 +55,8 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 	json_t *problems = status_problems(e);
 	bool ok = json_array_size(problems) == 0;
 	json_t *s = json_pack(
-		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, "
-		"s:o}",
+		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
+		"s:s, s:o}",
 		"node", e->params->node, "version", version, "id", (int)e->params->node_id,
 		"uptime_s", seconds(now_ns, e->start_ns), "cluster", e->channel != NULL,
 		"members_up", e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
@@ -116,7 +68,8 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 		(json_int_t)pool_used(e->node.pool), "frames_in",
 		(json_int_t)e->node.counters[COUNTER_FRAMES_IN], "frames_out",
 		(json_int_t)e->node.counters[COUNTER_FRAMES_OUT], "drops",
-		(json_int_t)drops_total(e), "health", ok ? "ok" : "degraded", "problems", problems);
+		(json_int_t)drops_total(e), "dispatchers", view_dispatch_summary(e), "health",
+		ok ? "ok" : "degraded", "problems", problems);
 
 	return json_pack("[o]", s);
 }
@@ -211,15 +164,27 @@ static json_t *state_object(const struct engine *e, const struct state *s, uint6
 	return o;
 }
 
+/* Tables are far smaller than this: cursors above are places in the dispatchers' table. */
+#define CURSOR_DISPATCH (1u << 31)
+
 json_t *view_flows(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns)
 {
+	uint32_t pos = *cursor & ~CURSOR_DISPATCH;
 	json_t *list = json_array();
-	const struct state *s = NULL;
 
-	while (json_array_size(list) < limit && (s = flow_table_next(e->firewall.states, cursor)))
-		json_array_append_new(list, state_object(e, s, now_ns));
-	if (!s)
-		*cursor = 0;
+	if (!(*cursor & CURSOR_DISPATCH)) {
+		const struct state *s = NULL;
+
+		while (e->firewall.states && json_array_size(list) < limit &&
+		       (s = flow_table_next(e->firewall.states, &pos)))
+			json_array_append_new(list, state_object(e, s, now_ns));
+		*cursor = pos;
+		if (s)
+			return list;
+		pos = 0;
+	}
+	view_dispatch_flows(e, list, &pos, limit, now_ns);
+	*cursor = pos ? CURSOR_DISPATCH | pos : 0;
 	return list;
 }
 
@@ -358,34 +323,36 @@ json_t *view_port(const struct engine *e, uint16_t port)
 	const struct port_params *p = &e->params->ports[port];
 	const struct node_link *l = &e->node.links[port];
 	static const char *const backends[] = {"packet", "pcap", "file"};
-	json_t *addresses = json_array();
+	json_t *addresses = json_array(), *answers = json_array(), *taken = json_array();
 	char buf[ADDR_TEXT];
 
-	for (size_t i = 0; i < e->node.n_addresses; i++)
-		if (e->node.addresses[i].port == port) {
-			struct prefix x = e->node.addresses[i].prefix;
-			json_array_append_new(addresses, text(prefix_text(buf, &x)));
-		}
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:s, s:o}", "name", p->name, "device",
-			 p->device, "backend", backends[p->backend], "state", l->up ? "up" : "down",
-			 "mac", mac(&l->mac), "mtu", (json_int_t)l->mtu, "segment",
-			 p->segment[0] ? p->segment : p->name, "addresses", addresses);
+	for (size_t i = 0; i < e->node.n_addresses; i++) {
+		const struct node_address *a = &e->node.addresses[i];
+		if (a->port != port)
+			continue;
+		if (a->is_passed)
+			json_array_append_new(answers, address(&a->prefix.addr));
+		else
+			json_array_append_new(addresses, text(prefix_text(buf, &a->prefix)));
+		if (a->is_taken)
+			json_array_append_new(taken, address(&a->prefix.addr));
+	}
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:s, s:o, s:o, s:o}", "name", p->name,
+			 "device", p->device, "backend", backends[p->backend], "state",
+			 l->up ? "up" : "down", "mac", mac(&l->mac), "host_mac", mac(&l->host_mac),
+			 "mtu", (json_int_t)l->mtu, "segment", p->segment[0] ? p->segment : p->name,
+			 "addresses", addresses, "answers", answers, "taken", taken);
 }
 
 /* --- configuration -----------------------------------------------------------------------------
  */
 
-static void setting(json_t *list, const char *key, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static void setting(json_t *list, const char *key, const char *fmt, ...)
+static void config_port(json_t *list, const struct port_params *p)
 {
-	char value[PARAMS_PATH];
-	va_list ap;
+	char buf[ADDR_TEXT];
 
-	va_start(ap, fmt);
-	vsnprintf(value, sizeof(value), fmt, ap);
-	va_end(ap);
-	json_array_append_new(list, json_pack("{s:s, s:s}", "key", key, "value", value));
+	setting(list, "port", "%s on %s%s%s", p->name, p->device, p->has_mac ? " mac " : "",
+		p->has_mac ? macaddr_text(buf, &p->mac) : "");
 }
 
 static void config_cluster(json_t *list, const struct cluster_params *c)
@@ -423,14 +390,17 @@ json_t *view_config(const struct params *p)
 	setting(list, "file", "%s", p->file);
 	setting(list, "node", "%s", p->node);
 	for (uint32_t i = 0; i < p->n_ports; i++)
-		setting(list, "port", "%s on %s", p->ports[i].name, p->ports[i].device);
+		config_port(list, &p->ports[i]);
 	if (p->cluster.enabled)
 		config_cluster(list, &p->cluster);
 	for (uint32_t i = 0; i < p->n_members; i++)
 		setting(list, "member", "%s id %u", p->members[i].name, p->members[i].id);
-	setting(list, "firewall.max-flows", "%u", p->firewall.max_flows);
-	setting(list, "firewall.max-half-open", "%u", p->firewall.max_half_open);
-	setting(list, "firewall.rules", "%u", p->firewall.n_rules);
+	if (p->firewall.enabled) {
+		setting(list, "firewall.max-flows", "%u", p->firewall.max_flows);
+		setting(list, "firewall.max-half-open", "%u", p->firewall.max_half_open);
+		setting(list, "firewall.rules", "%u", p->firewall.n_rules);
+	}
+	view_dispatch_config(p, list);
 	setting(list, "control.socket", "%s", p->control_socket);
 	return list;
 }
@@ -450,6 +420,14 @@ json_t *view_event(const struct engine *e, const struct note *n, const char *tim
 		json_object_set_new(o, "member", text(member_name(p, n->member)));
 	if (n->port < p->n_ports)
 		json_object_set_new(o, "port", port_name(p, n->port));
+	if (n->path < p->n_paths)
+		json_object_set_new(o, "path", text(p->paths[n->path].name));
+	if (n->service < p->n_services)
+		json_object_set_new(o, "service", text(p->services[n->service].name));
+	if (n->target < p->n_targets)
+		json_object_set_new(o, "target", text(p->targets[n->target].name));
+	if (n->has_address)
+		json_object_set_new(o, "address", address(&n->address));
 	if (n->type == NOTE_RULE || n->type == NOTE_HOME_CREATED)
 		json_object_set_new(o, "rule", text(policy_rule_name(e->firewall.policy, n->rule)));
 	if (n->reason != DROP_NONE)

@@ -21,7 +21,16 @@ json_t *view_neighbours(const struct engine *e, uint64_t now_ns);
 json_t *view_routes(const struct engine *e);
 json_t *view_config(const struct params *p);
 
-/* At most `limit` entries from *cursor on; *cursor is 0 when there are no more. */
+json_t *view_dispatchers(const struct engine *e, uint64_t now_ns);
+json_t *view_services(const struct engine *e);
+json_t *view_targets(const struct engine *e, uint64_t now_ns);
+/* One short object for each dispatcher: how many firewalls and targets are up. */
+json_t *view_dispatch_summary(const struct engine *e);
+/* The weight of one target, as the answer to the commands that set it. */
+json_t *view_weight(const struct engine *e, const char *target);
+
+/* At most `limit` entries from *cursor on; *cursor is 0 when there are no more. Flows: those of
+ * the firewall, then those of the dispatchers. */
 json_t *view_flows(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns);
 json_t *view_forwards(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns);
 

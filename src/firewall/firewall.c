@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "packet/peek.h"
+
 #define ANEW_MS 500
 #define EARLY_FRAGMENTS 1024
 #define EARLY_WAIT_NS 30000000ULL /* a first fragment that is only late comes within this */
@@ -24,9 +26,11 @@ static int firewall_make_tables(struct firewall *f, const uint64_t seed[10])
 				   .per_source = p->firewall.max_fragments / 4 + 1,
 				   .timeout_ms = p->firewall.timeout_ms.fragment};
 	uint64_t now = f->node->now_ns;
+	bool idle = p->n_dispatchers > 0 && !p->firewall.enabled; /* a node that only dispatches */
 
 	/* States and forwards share a key, so one hash per packet serves both look-ups. */
-	f->states = flow_table_new(sizeof(struct state), p->firewall.max_flows, &flows, now);
+	f->states = flow_table_new(sizeof(struct state),
+				   idle ? PARAMS_FLOWS_MIN : p->firewall.max_flows, &flows, now);
 	f->fragments = frag_table_new(&frag, &frags, now);
 	if (p->firewall.max_per_source)
 		f->source_flows = source_counts_new(&sources);
@@ -355,7 +359,7 @@ void firewall_route(struct firewall *f, struct pkt *pkt, struct lookup *l)
 		relay_to_home(f, pkt, fw->member, fw);
 		return;
 	}
-	if (!l->delivering && home_starts_flow(pkt) && home_create(f, pkt, l))
+	if (!l->delivering && pkt_starts_flow(pkt) && home_create(f, pkt, l))
 		return;
 	firewall_unknown(f, pkt, l);
 }

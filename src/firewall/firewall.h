@@ -124,8 +124,6 @@ uint32_t firewall_flush_forwards(struct firewall *f);
 /* home.c */
 struct state *home_find(struct firewall *f, const struct lookup *l);
 void home_packet(struct firewall *f, struct state *s, struct pkt *pkt, struct lookup *l);
-/* Whether the packet would begin a flow if policy admits it. */
-bool home_starts_flow(const struct pkt *pkt);
 /* Policy, limits, new state, delivery. Returns false when policy refuses but a query may still find
  * a home (the packet was not taken over). */
 bool home_create(struct firewall *f, struct pkt *pkt, struct lookup *l);

@@ -140,21 +140,6 @@ bool home_policy_possible(const struct firewall *f, const struct pkt *pkt, const
 	return policy_possible(f->policy, &p);
 }
 
-bool home_starts_flow(const struct pkt *pkt)
-{
-	if (pkt->icmp_error || (pkt->fragment && pkt->frag_offset > 0))
-		return false;
-	switch (pkt->tuple.proto) {
-	case IPPROTO_NUM_TCP:
-		return (pkt->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
-	case IPPROTO_NUM_ICMP:
-	case IPPROTO_NUM_ICMP6:
-		return icmp_is_echo(pkt);
-	default:
-		return true;
-	}
-}
-
 static void home_note_rule(struct firewall *f, const struct lookup *l, const struct pkt *pkt,
 			   const struct policy_verdict *v)
 {

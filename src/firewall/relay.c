@@ -96,27 +96,11 @@ uint64_t relay_tick(struct firewall *f)
 
 /* --- members on a segment -------------------------------------------------------------------- */
 
-static const struct wire_segment *relay_segment(const struct firewall *f, uint32_t member,
-						uint16_t port)
-{
-	const struct channel_member *m = channel_member(f->channel, member);
-
-	for (unsigned i = 0; i < m->n_segments; i++)
-		if (m->segments[i].name == f->segment_ids[port])
-			return &m->segments[i];
-	return NULL;
-}
-
 uint32_t relay_member_by_mac(const struct firewall *f, uint16_t port, const struct macaddr *mac)
 {
 	if (!f->channel || port >= f->params->n_ports)
 		return NOTE_NO_MEMBER;
-	for (uint32_t i = 0; i < channel_n_members(f->channel); i++) {
-		const struct wire_segment *s = relay_segment(f, i, port);
-		if (i != f->params->self && s && macaddr_eq(&s->mac, mac))
-			return i;
-	}
-	return NOTE_NO_MEMBER;
+	return channel_member_by_mac(f->channel, f->segment_ids[port], mac);
 }
 
 uint16_t relay_port_of_segment(const struct firewall *f, uint64_t segment)
@@ -184,7 +168,7 @@ void relay_to_home(struct firewall *f, struct pkt *pkt, uint32_t member, struct 
 	const struct wire_segment *s = NULL;
 
 	if (mode != FORWARD_TUNNEL)
-		s = relay_segment(f, member, pkt->frame->port);
+		s = channel_segment(f->channel, member, f->segment_ids[pkt->frame->port]);
 	if (fw)
 		fw->tunnel = !s;
 	if (s) {

@@ -140,6 +140,49 @@ static bool read_ifaddr(const struct ifaddrs *ifa, struct ipaddr *out)
 	return false;
 }
 
+/* Whether the kernel knows an IPv6 route for everything, if only one that drops. Its own last
+ * entry, which answers with an error, has the largest metric. */
+static bool has_default6(void)
+{
+	static const char any[] = "00000000000000000000000000000000 00 ";
+	FILE *f = fopen("/proc/net/ipv6_route", "re");
+	char line[256];
+	bool found_one = !f; /* nothing to be read: nothing to be said */
+
+	while (f && !found_one && fgets(line, sizeof(line), f))
+		found_one = strncmp(line, any, sizeof(any) - 1) == 0 && !strstr(line, " ffffffff ");
+	if (f)
+		fclose(f);
+	return found_one;
+}
+
+/* IPv4 without forwarding is silent about what it has no route for. IPv6 is not: the sender would
+ * give up, though the daemon has sent the packet on. */
+static void check_route6(struct check *c, const struct ifaddrs *list)
+{
+	struct ipaddr held;
+	char problem[TEXT];
+
+	if (has_default6())
+		return;
+	for (const struct ifaddrs *ifa = list; ifa; ifa = ifa->ifa_next) {
+		if (!read_ifaddr(ifa, &held) || ipaddr_is_v4(&held) || ipaddr_is_link_local(&held))
+			continue;
+		for (uint32_t i = 0; i < c->params->n_ports; i++) {
+			const struct port_params *port = &c->params->ports[i];
+			if (!is_live(port) || port->has_mac || strcmp(port->device, ifa->ifa_name))
+				continue;
+			snprintf(
+				problem, sizeof(problem),
+				"the kernel has no IPv6 default route: it answers packets that the "
+				"daemon forwards from device \"%s\" with \"no route\"",
+				port->device);
+			found(c, problem, "ip -6 route add blackhole default metric 4096");
+			return;
+		}
+	}
+}
+
 static void check_address(struct check *c, const struct port_params *port, const struct prefix *own,
 			  const struct ifaddrs *list)
 {
@@ -170,6 +213,7 @@ static void check_addresses(struct check *c)
 		for (uint32_t k = 0; k < port->n_addresses; k++)
 			check_address(c, port, &port->addresses[k], list);
 	}
+	check_route6(c, list);
 	freeifaddrs(list);
 }
 

@@ -60,18 +60,69 @@ int port_check_privilege(const struct port_params *params, char *err, size_t err
 	return 0;
 }
 
-int port_set_filter(int fd, bool promiscuous)
+static uint32_t be_bytes(const uint8_t *b, unsigned n)
 {
-	uint8_t others = promiscuous ? 0 : 1; /* jump to "drop", or on to the next comparison */
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 2, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OTHERHOST, others, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
+	uint32_t v = 0;
+	for (unsigned i = 0; i < n; i++)
+		v = v << 8 | b[i];
+	return v;
+}
+
+#define FILTER_TYPE BPF_STMT(BPF_LD | BPF_B | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE))
+#define FILTER_IF(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
+#define FILTER_TAKE BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)
+#define FILTER_DROP BPF_STMT(BPF_RET | BPF_K, 0)
+
+int port_set_filter(int fd, const struct port_params *params)
+{
+	const uint8_t *mac = params->mac.b;
+	struct sock_filter all[] = {FILTER_TYPE, FILTER_IF(PACKET_OUTGOING, 0, 1), FILTER_DROP,
+				    FILTER_TAKE};
+	struct sock_filter host[] = {FILTER_TYPE, FILTER_IF(PACKET_OUTGOING, 1, 0),
+				     FILTER_IF(PACKET_OTHERHOST, 0, 1), FILTER_DROP, FILTER_TAKE};
+	struct sock_filter own[] = {
+		FILTER_TYPE,
+		FILTER_IF(PACKET_OUTGOING, 5, 0),
+		FILTER_IF(PACKET_OTHERHOST, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the destination, at the very front */
+		FILTER_IF(be_bytes(mac, 4), 0, 2),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+		FILTER_IF(be_bytes(mac + 4, 2), 1, 0),
+		FILTER_DROP,
+		FILTER_TAKE,
 	};
-	struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+	struct sock_fprog prog = {.len = sizeof(host) / sizeof(host[0]), .filter = host};
+	if (params->promiscuous)
+		prog = (struct sock_fprog){.len = sizeof(all) / sizeof(all[0]), .filter = all};
+	else if (params->has_mac)
+		prog = (struct sock_fprog){.len = sizeof(own) / sizeof(own[0]), .filter = own};
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) < 0 ? -errno : 0;
+}
+
+static int join(int fd, struct packet_mreq *mreq, uint16_t type)
+{
+	mreq->mr_type = type;
+	return setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, mreq, sizeof(*mreq)) < 0 ? -errno
+											  : 0;
+}
+
+int port_join(int fd, unsigned ifindex, const struct port_params *params, const char **what)
+{
+	struct packet_mreq mreq = {.mr_ifindex = (int)ifindex, .mr_alen = sizeof(params->mac.b)};
+	int rc;
+
+	memcpy(mreq.mr_address, params->mac.b, sizeof(params->mac.b));
+	*what = "PACKET_MR_ALLMULTI";
+	rc = join(fd, &mreq, PACKET_MR_ALLMULTI);
+	if (rc == 0 && params->has_mac) {
+		*what = "PACKET_MR_UNICAST";
+		rc = join(fd, &mreq, PACKET_MR_UNICAST);
+	}
+	if (rc == 0 && params->promiscuous) {
+		*what = "PACKET_MR_PROMISC";
+		rc = join(fd, &mreq, PACKET_MR_PROMISC);
+	}
+	return rc;
 }
 
 bool port_error_is_gone(int error)
@@ -188,6 +239,11 @@ bool port_takes_gso(const struct port *p)
 bool port_takes_partial_csum(const struct port *p)
 {
 	return p->params.backend == BACKEND_PACKET;
+}
+
+bool port_has_ring(const struct port *p)
+{
+	return p->attached && p->has_ring;
 }
 
 void port_get_stats(struct port *p, struct port_stats *out)

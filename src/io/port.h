@@ -6,9 +6,9 @@
  * the bytes beyond the call (AF_XDP) keeps them until the batch they came with is released, so the
  * caller sends first and releases after. The caller's loop is: rx, engine, tx, release.
  *
- * Backends: `packet` = AF_PACKET raw socket with PACKET_VNET_HDR, recvmmsg and sendmmsg, offloads
- * left on; `pcap` = libpcap in, libnet out, complete frames only; `file` = capture files in and
- * out.
+ * Backends: `packet` = AF_PACKET raw socket with PACKET_VNET_HDR, a receive ring and recvmmsg,
+ * sendmmsg, offloads left on; `pcap` = libpcap in, libnet out, complete frames only; `file` =
+ * capture files in and out.
  */
 #ifndef IO_PORT_H
 #define IO_PORT_H
@@ -60,6 +60,9 @@ unsigned port_tx(struct port *p, const struct frame *frames, unsigned n);
 bool port_takes_gso(const struct port *p);
 /* True when frames with a partial checksum may be handed to port_tx. */
 bool port_takes_partial_csum(const struct port *p);
+
+/* True when the kernel puts received frames into memory that it shares with this program. */
+bool port_has_ring(const struct port *p);
 
 void port_get_stats(struct port *p, struct port_stats *out);
 /* Time of the newest frame of a capture file in ns, 0 for live ports. All frames of one batch from

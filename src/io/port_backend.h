@@ -16,6 +16,7 @@ struct port {
 	unsigned ifindex; /* of the device attached to, 0 = detached */
 	int fd;		  /* descriptor to wait on, or -1 */
 	bool attached;
+	bool has_ring;
 	struct port_stats stats;
 };
 
@@ -52,9 +53,15 @@ void port_base_init(struct port *p, const struct port_ops *ops, const struct por
 int port_check_privilege(const struct port_params *params, char *err, size_t err_size);
 
 /* Put a filter on an AF_PACKET socket: frames for other hosts are dropped before they cost a copy,
- * unless `promiscuous`; frames that leave the host always, for kernels that cannot be told with
+ * unless `promiscuous`, or sent to the port's own MAC address, which the kernel takes for another
+ * host's; frames that leave the host always, for kernels that cannot be told with
  * PACKET_IGNORE_OUTGOING. 0 or negative errno. */
-int port_set_filter(int fd, bool promiscuous);
+int port_set_filter(int fd, const struct port_params *params);
+
+/* Have a bound AF_PACKET socket's device let in what the port needs beside frames for the host: all
+ * multicast (the solicited-node groups of virtual IPv6 addresses are unknown to the kernel), the
+ * port's own MAC address, and everything if promiscuous. Names the failing step in `*what`. */
+int port_join(int fd, unsigned ifindex, const struct port_params *params, const char **what);
 
 /* Count a frame that was not accepted because of `error` (a positive errno). */
 void port_count_tx_error(struct port *p, int error);

@@ -2,8 +2,9 @@
  * port_packet.c - the default backend: an AF_PACKET socket with PACKET_VNET_HDR.
  *
  * Super-frames and partial checksums pass through with the kernel's offload header, so offloads
- * stay on. Receiving is one recvmmsg, sending one sendmmsg per batch. The socket is opened anew
- * at every attach, because a device that went away leaves it bound to nothing.
+ * stay on. Small frames are received by a ring in shared memory (port_ring.h), longer ones, and all
+ * where there is no ring, by one recvmmsg; sending is one sendmmsg per batch. The socket is opened
+ * anew at every attach, because a device that went away leaves it bound to nothing.
  *
  * PACKET_QDISC_BYPASS saves the queueing discipline, but the kernel then refuses super-frames
  * that the device cannot segment itself (it drops them with ENOBUFS instead of segmenting in
@@ -26,6 +27,7 @@
 #include <linux/if_packet.h>
 
 #include "io/port_backend.h"
+#include "io/port_ring.h"
 
 #define VLAN_TAG 4
 #define MACS 12
@@ -45,6 +47,7 @@ struct port_packet {
 	struct port base;
 	bool bypass;	/* PACKET_QDISC_BYPASS is on */
 	unsigned burst; /* frames to receive at once, by the size of the last ones */
+	struct port_ring ring;
 	struct port_buffers buffers;
 	struct mmsghdr rx_msgs[PORT_BATCH];
 	struct iovec rx_iov[PORT_BATCH];
@@ -106,6 +109,7 @@ struct port *port_packet_new(const struct port_params *params, uint16_t index, c
 static void packet_free(struct port *p)
 {
 	struct port_packet *pp = packet_of(p);
+	port_ring_fini(&pp->ring);
 	port_buffers_fini(&pp->buffers);
 	free(pp);
 }
@@ -125,13 +129,6 @@ static void set_buffers(int fd, uint32_t rx_buffer)
 		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, TX_BUFFER);
 }
 
-static int join(int fd, unsigned ifindex, uint16_t type)
-{
-	struct packet_mreq mreq = {.mr_ifindex = (int)ifindex, .mr_type = type};
-	return setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mreq, sizeof(mreq)) < 0 ? -errno
-											  : 0;
-}
-
 /* Everything that must be set before frames flow in. Names the failing step in `*what`. */
 static int configure(struct port_packet *pp, int fd, const char **what)
 {
@@ -143,23 +140,23 @@ static int configure(struct port_packet *pp, int fd, const char **what)
 	if ((rc = set_int(fd, SOL_PACKET, PACKET_AUXDATA, 1)) < 0)
 		return rc;
 	*what = "the packet filter";
-	if ((rc = port_set_filter(fd, pp->base.params.promiscuous)) < 0)
+	if ((rc = port_set_filter(fd, &pp->base.params)) < 0)
 		return rc;
 	(void)set_int(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
 	pp->bypass = set_int(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1) == 0;
 	set_buffers(fd, pp->base.params.rx_buffer);
+	/* It goes without. */
+	pp->base.has_ring = port_ring_init(&pp->ring, fd, pp->base.params.rx_buffer) == 0;
 	return 0;
 }
 
-/* Multicast of all groups is needed for solicited-node addresses of virtual IPv6 addresses, which
- * the kernel knows nothing of. */
 static int bind_device(struct port_packet *pp, int fd, unsigned ifindex, const char **what)
 {
 	struct sockaddr_ll sll = {.sll_family = AF_PACKET,
 				  .sll_protocol = htons(ETH_P_ALL),
 				  .sll_ifindex = (int)ifindex};
 	socklen_t len = sizeof(sll);
-	int rc, error = 0;
+	int error = 0;
 	socklen_t error_len = sizeof(error);
 
 	*what = "bind";
@@ -175,11 +172,7 @@ static int bind_device(struct port_packet *pp, int fd, unsigned ifindex, const c
 		return -errno;
 	if (sll.sll_hatype != ARPHRD_ETHER && sll.sll_hatype != ARPHRD_LOOPBACK)
 		return -EMEDIUMTYPE;
-	*what = "PACKET_MR_ALLMULTI";
-	if ((rc = join(fd, ifindex, PACKET_MR_ALLMULTI)) < 0)
-		return rc;
-	*what = "PACKET_MR_PROMISC";
-	return pp->base.params.promiscuous ? join(fd, ifindex, PACKET_MR_PROMISC) : 0;
+	return port_join(fd, ifindex, &pp->base.params, what);
 }
 
 static int packet_attach(struct port *p, unsigned ifindex, char *err, size_t err_size)
@@ -187,6 +180,7 @@ static int packet_attach(struct port *p, unsigned ifindex, char *err, size_t err
 	struct port_packet *pp = packet_of(p);
 	const char *what = "socket";
 	int rc;
+	port_ring_fini(&pp->ring); /* of the last attach, if a batch was never given back */
 	/* Protocol 0: nothing is received before the options are set and the device is bound. */
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -198,6 +192,7 @@ static int packet_attach(struct port *p, unsigned ifindex, char *err, size_t err
 			 p->params.device, what, strerror(-rc));
 		if (fd >= 0)
 			close(fd);
+		port_ring_fini(&pp->ring);
 		return rc;
 	}
 	p->fd = fd;
@@ -213,10 +208,26 @@ static void packet_stats(struct port *p, struct port_stats *out)
 		out->rx_dropped += st.tp_drops;
 }
 
+/* Frames that were borrowed stay where they are until they are given back. */
 static void packet_detach(struct port *p)
 {
+	struct port_packet *pp = packet_of(p);
+
 	packet_stats(p, &p->stats);
 	close(p->fd);
+	if (pp->ring.n_borrowed == 0)
+		port_ring_fini(&pp->ring);
+}
+
+static void packet_release(struct port *p)
+{
+	struct port_packet *pp = packet_of(p);
+
+	if (pp->ring.n_borrowed == 0)
+		return;
+	port_ring_release(&pp->ring);
+	if (!p->attached)
+		port_ring_fini(&pp->ring);
 }
 
 static const struct tpacket_auxdata *auxdata_of(struct msghdr *msg)
@@ -229,17 +240,15 @@ static const struct tpacket_auxdata *auxdata_of(struct msghdr *msg)
 }
 
 /* The kernel takes the outer tag out of the bytes. Put it back, through the headroom. */
-static void restore_tag(struct frame *f, const struct tpacket_auxdata *aux)
+static void restore_tag(struct frame *f, uint16_t tpid, uint16_t tci)
 {
-	uint16_t tpid =
-		aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid : ETH_P_8021Q;
 	memmove(f->data - VLAN_TAG, f->data, MACS);
 	f->data -= VLAN_TAG;
 	f->len += VLAN_TAG;
 	f->data[MACS] = (uint8_t)(tpid >> 8);
 	f->data[MACS + 1] = (uint8_t)tpid;
-	f->data[MACS + 2] = (uint8_t)(aux->tp_vlan_tci >> 8);
-	f->data[MACS + 3] = (uint8_t)aux->tp_vlan_tci;
+	f->data[MACS + 2] = (uint8_t)(tci >> 8);
+	f->data[MACS + 3] = (uint8_t)tci;
 	if (f->vnet.flags & VNET_F_NEEDS_CSUM)
 		f->vnet.csum_start = (uint16_t)(f->vnet.csum_start + VLAN_TAG);
 	if (f->vnet.hdr_len)
@@ -251,7 +260,9 @@ static bool take_message(struct port_packet *pp, unsigned i, struct frame *f)
 {
 	struct msghdr *msg = &pp->rx_msgs[i].msg_hdr;
 	size_t got = pp->rx_msgs[i].msg_len;
+	const struct tpacket_auxdata *aux = auxdata_of(msg);
 
+	msg->msg_controllen = sizeof(pp->rx_control[i]); /* for the next time */
 	if (msg->msg_flags & MSG_TRUNC || got < sizeof(struct vnet) + ETH_HLEN) {
 		pp->base.stats.rx_truncated++;
 		return false;
@@ -260,9 +271,11 @@ static bool take_message(struct port_packet *pp, unsigned i, struct frame *f)
 	f->len = (uint32_t)(got - sizeof(struct vnet));
 	f->port = pp->base.index;
 	memcpy(&f->vnet, rx_message(pp, i), sizeof(f->vnet));
-	const struct tpacket_auxdata *aux = auxdata_of(msg);
 	if (aux && aux->tp_status & TP_STATUS_VLAN_VALID)
-		restore_tag(f, aux);
+		restore_tag(f,
+			    aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid
+								       : ETH_P_8021Q,
+			    aux->tp_vlan_tci);
 	pp->base.stats.rx_bytes += f->len;
 	return true;
 }
@@ -277,23 +290,106 @@ static void set_burst(struct port_packet *pp, uint64_t bytes, unsigned n)
 	pp->burst = fit < PORT_BATCH ? (unsigned)fit : PORT_BATCH;
 }
 
+static int queue_receive(struct port_packet *pp, unsigned max)
+{
+	int got = recvmmsg(pp->base.fd, pp->rx_msgs, max, MSG_DONTWAIT, NULL);
+
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return got;
+}
+
+/* All frames, where there is no ring. */
+static int queue_rx(struct port_packet *pp, struct frame *frames, unsigned max)
+{
+	uint64_t before = pp->base.stats.rx_bytes;
+	int n = 0, got = queue_receive(pp, max < pp->burst ? max : pp->burst);
+
+	for (int i = 0; i < got; i++)
+		if (take_message(pp, (unsigned)i, &frames[n]))
+			n++;
+	if (got > 0)
+		set_burst(pp, pp->base.stats.rx_bytes - before, (unsigned)got);
+	return got < 0 ? got : n;
+}
+
+/* The frames of the next slots. Those that wait in the socket's queue have no data yet; their
+ * places are listed. */
+static unsigned ring_scan(struct port_packet *pp, struct frame *frames, unsigned max,
+			  uint8_t *places, unsigned *n_places)
+{
+	struct port_ring_tag tag;
+	uint64_t queued = 0;
+	unsigned n = 0;
+
+	while (n < max && queued < RX_BURST) {
+		struct frame *f = &frames[n];
+		switch (port_ring_next(&pp->ring, f, &tag)) {
+		case PORT_RING_EMPTY:
+			return n;
+		case PORT_RING_LOST:
+			pp->base.stats.rx_dropped++;
+			break;
+		case PORT_RING_QUEUE:
+			f->data = NULL;
+			queued += f->len;
+			places[(*n_places)++] = (uint8_t)n++;
+			break;
+		case PORT_RING_FRAME:
+			f->port = pp->base.index;
+			if (tag.present)
+				restore_tag(f, tag.tpid, tag.tci);
+			pp->base.stats.rx_bytes += f->len;
+			n++;
+			break;
+		}
+	}
+	return n;
+}
+
+/* Fill the places that wait; the number of frames that there are then, or negative errno. */
+static int ring_fetch(struct port_packet *pp, struct frame *frames, unsigned n,
+		      const uint8_t *places, unsigned n_places)
+{
+	unsigned all = 0;
+	int got = queue_receive(pp, n_places);
+
+	if (got < 0) {
+		port_ring_release(&pp->ring);
+		return got;
+	}
+	for (unsigned i = 0; i < (unsigned)got; i++)
+		if (!take_message(pp, i, &frames[places[i]]))
+			frames[places[i]].data = NULL;
+	for (unsigned i = 0; i < n; i++)
+		if (frames[i].data)
+			frames[all++] = frames[i];
+	return (int)all;
+}
+
+static int ring_rx(struct port_packet *pp, struct frame *frames, unsigned max)
+{
+	uint8_t places[PORT_BATCH];
+	unsigned n_places = 0;
+	unsigned n = ring_scan(pp, frames, max, places, &n_places);
+
+	if (n == 0) { /* a device that went down makes the socket readable, too */
+		int error = 0;
+		socklen_t len = sizeof(error);
+		if (getsockopt(pp->base.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+			return -errno;
+		return -error;
+	}
+	return n_places > 0 ? ring_fetch(pp, frames, n, places, n_places) : (int)n;
+}
+
 static int packet_rx(struct port *p, struct frame *frames, unsigned max)
 {
 	struct port_packet *pp = packet_of(p);
-	uint64_t before = p->stats.rx_bytes;
-	int got =
-		recvmmsg(p->fd, pp->rx_msgs, max < pp->burst ? max : pp->burst, MSG_DONTWAIT, NULL);
-	if (got < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	int n = pp->ring.map ? ring_rx(pp, frames, max) : queue_rx(pp, frames, max);
 
-	int n = 0;
-	for (unsigned i = 0; i < (unsigned)got; i++) {
-		if (take_message(pp, i, &frames[n]))
-			n++;
-		pp->rx_msgs[i].msg_hdr.msg_controllen = sizeof(pp->rx_control[i]);
-	}
-	p->stats.rx_frames += (unsigned)n;
-	set_burst(pp, p->stats.rx_bytes - before, (unsigned)got);
+	if (n > 0)
+		p->stats.rx_frames += (unsigned)n;
 	return n;
 }
 
@@ -383,6 +479,7 @@ static const struct port_ops packet_ops = {
 	.attach = packet_attach,
 	.detach = packet_detach,
 	.rx = packet_rx,
+	.release = packet_release,
 	.tx = packet_tx,
 	.stats = packet_stats,
 	.free = packet_free,

@@ -102,16 +102,6 @@ static int buffer_size(uint32_t wanted)
 	return wanted > BUFFER_MAX ? BUFFER_MAX : (int)wanted;
 }
 
-/* Solicited-node groups of virtual IPv6 addresses are unknown to the kernel: take all multicast. */
-static int join_all_multicast(pcap_t *in, unsigned ifindex)
-{
-	struct packet_mreq mreq = {.mr_ifindex = (int)ifindex, .mr_type = PACKET_MR_ALLMULTI};
-	return setsockopt(pcap_fileno(in), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mreq, sizeof(mreq)) <
-			       0
-		       ? -errno
-		       : 0;
-}
-
 /* Frames the wire can carry. libpcap divides its buffer into slots of this length, so with the
  * longest super-frame there would be a few dozen of them; and a longer frame could not be sent on
  * anyway: it is counted as truncated. */
@@ -133,6 +123,7 @@ static int snap_length(const char *device)
 static int open_in(struct port_pcap *pp, unsigned ifindex, char *text)
 {
 	const struct port_params *params = &pp->base.params;
+	const char *what;
 
 	pp->in = pcap_create(params->device, text);
 	if (!pp->in)
@@ -156,14 +147,14 @@ static int open_in(struct port_pcap *pp, unsigned ifindex, char *text)
 	}
 	/* Not by pcap_setfilter: it would also run the filter in user space on the first frames,
 	 * where the packet type is unknown, and lose them. */
-	rc = port_set_filter(pcap_fileno(pp->in), params->promiscuous);
+	rc = port_set_filter(pcap_fileno(pp->in), params);
 	if (rc < 0) {
 		snprintf(text, PCAP_ERRBUF_SIZE, "the packet filter: %s", strerror(-rc));
 		return rc;
 	}
-	rc = join_all_multicast(pp->in, ifindex);
+	rc = port_join(pcap_fileno(pp->in), ifindex, params, &what);
 	if (rc < 0) {
-		snprintf(text, PCAP_ERRBUF_SIZE, "PACKET_MR_ALLMULTI: %s", strerror(-rc));
+		snprintf(text, PCAP_ERRBUF_SIZE, "%s: %s", what, strerror(-rc));
 		return rc;
 	}
 	return pcap_setnonblock(pp->in, 1, text) < 0 ? -EIO : 0;

@@ -81,11 +81,6 @@ static void neigh_unlink(struct neigh_table *t, uint16_t index)
 	*link = n->chain;
 }
 
-static bool neigh_usable(const struct neigh *n)
-{
-	return n->state == NEIGH_REACHABLE || n->state == NEIGH_STALE || n->state == NEIGH_PROBE;
-}
-
 /* Whether `n` should rather give way than `b`. */
 static bool neigh_gives_way(const struct neigh *n, const struct neigh *b)
 {
@@ -152,11 +147,16 @@ struct neigh *neigh_at(struct neigh_table *t, uint16_t index)
 
 bool neigh_use(struct neigh *n, uint64_t now_ns, bool *ask)
 {
+	return neigh_confirm(n, NEIGH_REACHABLE_NS, now_ns, ask);
+}
+
+bool neigh_confirm(struct neigh *n, uint64_t max_age_ns, uint64_t now_ns, bool *ask)
+{
 	n->used_ns = now_ns;
 	*ask = false;
 	switch ((enum neigh_state)n->state) {
 	case NEIGH_REACHABLE:
-		if (now_ns - n->since_ns < NEIGH_REACHABLE_NS)
+		if (now_ns - n->since_ns < max_age_ns)
 			return true;
 		n->state = NEIGH_PROBE;
 		n->tries = 1;

@@ -56,9 +56,17 @@ uint16_t neigh_get(struct neigh_table *t, uint16_t port, const struct ipaddr *ad
 uint16_t neigh_find(const struct neigh_table *t, uint16_t port, const struct ipaddr *addr);
 struct neigh *neigh_at(struct neigh_table *t, uint16_t index);
 
+static inline bool neigh_usable(const struct neigh *n)
+{
+	return n->state == NEIGH_REACHABLE || n->state == NEIGH_STALE || n->state == NEIGH_PROBE;
+}
+
 /* A packet is about to be sent to this neighbour. True: `mac` is usable. *ask is set when a request
  * is to be sent now (unicast when the MAC is known). */
 bool neigh_use(struct neigh *n, uint64_t now_ns, bool *ask);
+
+/* The same, but a confirmation is believed for max_age_ns only. */
+bool neigh_confirm(struct neigh *n, uint64_t max_age_ns, uint64_t now_ns, bool *ask);
 
 /* The same for a neighbour of whom nothing has to be asked; false = call neigh_use. */
 static inline bool neigh_use_confirmed(struct neigh *n, uint64_t now_ns)

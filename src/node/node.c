@@ -1,4 +1,4 @@
-#include "node/node.h"
+#include "node/node_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@ int node_init(struct node *n, const struct params *params, const uint64_t seed[6
 	n->rng.key = node_subkey(seed + 4);
 	n->now_ns = now_ns;
 	n->route_generation = 1;
+	n->announce_due_ns = UINT64_MAX;
 	n->neighbours = neigh_table_new(NODE_NEIGHBOURS, &neigh_key);
 	n->pool = pool_new(NODE_POOL_SMALL, NODE_POOL_LARGE);
 	n->build = build_new();
@@ -50,7 +51,7 @@ static size_t node_connected_routes(const struct node *n, struct route *out)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < n->n_addresses; i++) {
+	for (size_t i = 0; i < n->n_own_addresses; i++) {
 		const struct node_address *a = &n->addresses[i];
 		if (!a->is_virtual || a->port == PARAMS_NO_PORT)
 			continue;
@@ -87,29 +88,63 @@ static int node_build_routes(struct node *n)
 	return 0;
 }
 
-/* The host's addresses stay first in the array; the virtual ones of the configuration follow. */
+/* What is known of an address that the configuration still has stays known. */
+static void node_keep_address(struct node *n, struct node_address *a)
+{
+	const struct node_address *old = announce_find(n, a->port, &a->prefix.addr);
+
+	if (!old) {
+		announce_begin(n, a);
+		return;
+	}
+	a->is_taken = old->is_taken;
+	a->is_probing = old->is_probing;
+	a->left = old->left;
+	a->due_ns = old->due_ns;
+	a->defended_ns = old->defended_ns;
+}
+
+/* Behind `count` addresses in `v`: the virtual ones of the configuration, then those passed on. */
+static size_t node_virtual_addresses(struct node *n, struct node_address *v, size_t count)
+{
+	const struct port_params *ports = n->params->ports;
+	size_t first = count;
+
+	for (uint16_t port = 0; port < n->params->n_ports; port++)
+		for (uint32_t i = 0; i < ports[port].n_addresses; i++)
+			v[count++] = (struct node_address){.prefix = ports[port].addresses[i],
+							   .port = port,
+							   .is_virtual = true};
+	n->n_own_addresses = count;
+	for (uint16_t port = 0; port < n->params->n_ports; port++)
+		for (uint32_t i = 0; i < ports[port].n_answers; i++)
+			v[count++] = (struct node_address){
+				.prefix = {.addr = ports[port].answers[i], .len = 128},
+				.port = port,
+				.is_virtual = true,
+				.is_passed = true};
+	for (size_t i = first; i < count; i++)
+		node_keep_address(n, &v[i]);
+	return count;
+}
+
+/* The host's addresses stay first in the array. */
 static int node_build_addresses(struct node *n, const struct node_address *host, size_t count)
 {
-	const struct params *p = n->params;
 	struct node_address *v;
-	size_t max = count + (size_t)PARAMS_PORTS * PARAMS_PORT_ADDRS;
+	size_t max = count + (size_t)PARAMS_PORTS * (PARAMS_PORT_ADDRS + PARAMS_PORT_ANSWERS);
 
 	v = calloc(max, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	if (count)
 		memcpy(v, host, count * sizeof(*v));
+	n->n_addresses = node_virtual_addresses(n, v, count);
 	n->n_host_addresses = count;
-	for (uint16_t port = 0; port < p->n_ports; port++)
-		for (uint32_t i = 0; i < p->ports[port].n_addresses; i++)
-			v[count++] = (struct node_address){.prefix = p->ports[port].addresses[i],
-							   .port = port,
-							   .is_virtual = true};
 	free(n->addresses);
 	n->addresses = v;
-	n->n_addresses = count;
 	n->address_filter = 0;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < n->n_own_addresses; i++)
 		n->address_filter |= node_address_bit(&v[i].prefix.addr);
 	return 0;
 }
@@ -149,6 +184,7 @@ void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
 {
 	struct node_link *l = &n->links[port];
 	bool was_up = l->up;
+	bool moved = was_up && link->up && !macaddr_eq(&l->mac, &link->mac);
 
 	*l = *link;
 	if (n->params->ports[port].mtu && n->params->ports[port].mtu < l->mtu)
@@ -160,15 +196,36 @@ void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
 				node_drop_queue(n, &e->waiting, DROP_PORT_DOWN);
 		}
 		neigh_reset_port(n->neighbours, port);
+		n->neighbour_changes++;
 	}
+	if (was_up != l->up)
+		announce_link(n, port);
+	if (moved)
+		announce_again(n, port);
 }
 
 const struct node_address *node_address_search(const struct node *n, const struct ipaddr *a)
 {
-	for (size_t i = 0; i < n->n_addresses; i++)
-		if (ipaddr_eq(&n->addresses[i].prefix.addr, a))
+	for (size_t i = 0; i < n->n_own_addresses; i++)
+		if (!n->addresses[i].is_taken && ipaddr_eq(&n->addresses[i].prefix.addr, a))
 			return &n->addresses[i];
 	return NULL;
+}
+
+static bool node_address_covers(const struct node_address *own, const struct ipaddr *a)
+{
+	struct prefix net = {.addr = ipaddr_mask(own->prefix.addr, own->prefix.len),
+			     .len = own->prefix.len};
+
+	return prefix_contains(&net, a);
+}
+
+bool node_on_link(const struct node *n, uint16_t port, const struct ipaddr *a)
+{
+	for (size_t i = 0; i < n->n_own_addresses; i++)
+		if (n->addresses[i].port == port && node_address_covers(&n->addresses[i], a))
+			return true;
+	return false;
 }
 
 const struct ipaddr *node_source(const struct node *n, uint16_t port, const struct ipaddr *peer)
@@ -176,11 +233,12 @@ const struct ipaddr *node_source(const struct node *n, uint16_t port, const stru
 	const struct ipaddr *best = NULL;
 	bool v4 = ipaddr_is_v4(peer);
 
-	for (size_t i = 0; i < n->n_addresses; i++) {
+	for (size_t i = 0; i < n->n_own_addresses; i++) {
 		const struct node_address *a = &n->addresses[i];
-		if (a->port != port || ipaddr_is_v4(&a->prefix.addr) != v4)
+		if (a->port != port || ipaddr_is_v4(&a->prefix.addr) != v4 || a->is_taken ||
+		    a->is_probing)
 			continue;
-		if (prefix_contains(&a->prefix, peer))
+		if (node_address_covers(a, peer))
 			return &a->prefix.addr;
 		if (!best || ipaddr_is_link_local(best))
 			best = &a->prefix.addr;
@@ -209,7 +267,10 @@ struct note *node_note(struct node *n, enum note_type type)
 			      .now_ns = n->now_ns,
 			      .member = NOTE_NO_MEMBER,
 			      .port = PARAMS_NO_PORT,
-			      .rule = 0xffff};
+			      .rule = 0xffff,
+			      .path = PARAMS_NONE,
+			      .target = PARAMS_NONE,
+			      .service = PARAMS_NONE};
 	return note;
 }
 
@@ -280,4 +341,12 @@ bool node_emit(struct node *n, const struct frame *frame, uint16_t port)
 	n->counters[COUNTER_FRAMES_OUT]++;
 	n->counters[COUNTER_BYTES_OUT] += frame->len;
 	return true;
+}
+
+uint64_t node_tick(struct node *n)
+{
+	uint64_t announce = announce_tick(n); /* first: neighbours are asked from these addresses */
+	uint64_t next = neighbour_tick(n);
+
+	return announce < next ? announce : next;
 }

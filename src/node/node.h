@@ -33,18 +33,39 @@
 
 struct node_link {
 	bool up;
-	struct macaddr mac;
+	struct macaddr mac;	 /* the daemon's: frames leave with it, virtual addresses have it */
+	struct macaddr host_mac; /* the device's: the kernel's addresses have it */
 	uint32_t mtu;
 	bool takes_gso;
 	bool takes_partial_csum;
 	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
+	bool is_ours;	 /* no other host can have an address of ours there (a simulation) */
 };
+
+/* Whether frames to `mac` are for this node. */
+static inline bool node_link_has(const struct node_link *l, const struct macaddr *mac)
+{
+	return macaddr_eq(mac, &l->mac) || macaddr_eq(mac, &l->host_mac);
+}
 
 struct node_address {
 	struct prefix prefix; /* host bits kept */
 	uint16_t port;	      /* PARAMS_NO_PORT: on an interface that is no port */
 	bool is_virtual;      /* the daemon answers for it; else the kernel does */
+	bool is_passed;	      /* answered for, but dispatched or passed on: not this node's own */
+	bool is_taken;	      /* another host answers for it: the daemon does not */
+	/* announce.c: of an address that the daemon answers for */
+	bool is_probing;      /* not known yet whether another host has it */
+	uint8_t left;	      /* probes or announcements still to be sent */
+	uint64_t due_ns;      /* next step */
+	uint64_t defended_ns; /* when another host's claim was last answered, 0 = never */
 };
+
+/* Whether the daemon answers for the address just now, and may speak from it. */
+static inline bool node_address_answers(const struct node_address *a)
+{
+	return a->is_virtual && !a->is_taken && !a->is_probing;
+}
 
 struct node {
 	const struct params *params;
@@ -52,20 +73,27 @@ struct node {
 	struct actions *out;
 
 	struct node_link links[PARAMS_PORTS];
+	/* those of the host, the virtual ones, and (they are no own ones) those passed on */
 	struct node_address *addresses;
-	size_t n_addresses, n_host_addresses;
+	size_t n_addresses, n_own_addresses, n_host_addresses;
 	struct prefix *host_prefixes;
 	uint64_t address_filter; /* one bit per hash of an own address: most packets stop here */
 	struct route_table *routes;
 	struct route *kernel_routes;
 	size_t n_kernel_routes;
 	uint16_t route_generation; /* cached next hops of an older generation are void */
+	uint64_t announce_due_ns;
+	uint32_t neighbour_changes; /* MAC addresses learnt, changed or lost so far */
 
 	struct neigh_table *neighbours;
 	struct pool *pool;
 	struct build *build;
 	struct rng rng;
 	struct hash_key secret;
+
+	/* One bit per port: ICMP errors and resets about what came by it go back to its sender's
+	 * MAC address, not by the routes (a dispatcher's: only the sender knows the way). */
+	uint32_t back_ports;
 
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t drops[DROP_COUNT];
@@ -101,7 +129,7 @@ static inline uint64_t node_address_bit(const struct ipaddr *a)
 	return 1ULL << (x >> 58);
 }
 
-/* The own address equal to `a`, or NULL. */
+/* The own address equal to `a`, or NULL; passed ones are not own. */
 const struct node_address *node_address_search(const struct node *n, const struct ipaddr *a);
 static inline const struct node_address *node_address_find(const struct node *n,
 							   const struct ipaddr *a)
@@ -111,6 +139,9 @@ static inline const struct node_address *node_address_find(const struct node *n,
 /* An own address on `port` to speak from towards `peer` (same family, prefix that contains the peer
  * preferred); NULL when the port has none. */
 const struct ipaddr *node_source(const struct node *n, uint16_t port, const struct ipaddr *peer);
+
+/* Whether the address lies in the network of an own address on that port. */
+bool node_on_link(const struct node *n, uint16_t port, const struct ipaddr *a);
 
 /* A cached next hop: index into the neighbour table, valid for one route generation. */
 struct hop {
@@ -130,6 +161,28 @@ enum drop node_forward(struct node *n, struct pkt *pkt, struct hop *hop);
  * packet been dropped. To be asked before a flow is made for the packet. */
 bool node_ttl_expired(struct node *n, struct pkt *pkt);
 
+/* The same with the next hop given: the neighbour `next` on `port`, or a MAC address there.
+ * `hop` may be shared with no other (port, next). */
+enum drop node_forward_to(struct node *n, struct pkt *pkt, uint16_t port, const struct ipaddr *next,
+			  struct hop *hop);
+enum drop node_forward_mac(struct node *n, struct pkt *pkt, uint16_t port,
+			   const struct macaddr *mac);
+/* Whether the packet is too long for `port`: then its sender has been told and it was dropped. To
+ * be asked before addresses are rewritten; node_forward* asks itself. IPv4 packets that may be
+ * fragmented are not too long. */
+bool node_too_big(struct node *n, struct pkt *pkt, uint16_t port);
+/* The MAC address of a neighbour, NULL while it is not known; asks when it has to. */
+const struct macaddr *node_resolve(struct node *n, uint16_t port, const struct ipaddr *next,
+				   struct hop *hop);
+/* The same, and asks, too, when the last confirmation is older than max_age_ns: for one whose
+ * failure is to be noticed. */
+const struct macaddr *node_watch(struct node *n, uint16_t port, const struct ipaddr *next,
+				 struct hop *hop, uint64_t max_age_ns);
+/* An ICMP echo request (RFC 792, RFC 4443) of this node's own to a MAC address: `data` in it;
+ * to->sport is the identifier. */
+bool node_send_echo(struct node *n, uint16_t port, const struct macaddr *mac,
+		    const struct pkt_tuple *to, uint16_t seq, const uint8_t *data, size_t size);
+
 /* Send the frame out of `port` to a MAC address on the same segment as it is (no router's duties).
  */
 enum drop node_send_l2(struct node *n, struct pkt *pkt, uint16_t port, const struct macaddr *dst);
@@ -137,8 +190,15 @@ enum drop node_send_l2(struct node *n, struct pkt *pkt, uint16_t port, const str
 /* ARP and ND messages: learn, answer for virtual addresses, release what waits. */
 void node_arp(struct node *n, struct pkt *pkt);
 void node_nd(struct node *n, struct pkt *pkt);
-/* ICMP echo to one of the node's virtual addresses. */
+/* ICMP echo to one of the node's virtual addresses: answered back to the MAC address that it came
+ * from, within the limits for strangers; _answer: a request that has been judged already. */
 void node_echo(struct node *n, struct pkt *pkt);
+void node_echo_answer(struct node *n, struct pkt *pkt);
+/* Whether the packet is a whole echo request or reply. */
+bool node_is_echo(const struct pkt *pkt, bool *request);
+
+/* Tell the hosts on a port's segment that its virtual and answered-for addresses are here now. */
+void node_announce(struct node *n, uint16_t port);
 
 /* Drop a frame: count, and note it if wanted. Returns the reason. */
 enum drop node_drop(struct node *n, const struct pkt *pkt, enum drop reason);

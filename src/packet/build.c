@@ -295,3 +295,28 @@ size_t build_icmp_error(struct build *b, const struct build_eth *eth, const stru
 		return 0;
 	return finish(b, eth, &ip, add_icmp(b, pkt, icmp, quote), out, size);
 }
+
+size_t build_echo(struct build *b, const struct build_eth *eth, const struct build_echo *echo,
+		  uint8_t *out, size_t size)
+{
+	bool v4 = ipaddr_is_v4(&echo->from), added;
+	uint32_t len = (uint32_t)echo->size;
+	struct ip ip = {
+		.src = &echo->from,
+		.dst = &echo->to,
+		.proto = v4 ? IPPROTO_NUM_ICMP : IPPROTO_NUM_ICMP6,
+		.ttl = TTL,
+		.len = (uint16_t)(ICMP_HEADER + len),
+	};
+
+	if (echo->size > BUILD_MAX || ipaddr_is_v4(&echo->to) != v4)
+		return 0;
+	if (v4)
+		added = libnet_build_icmpv4_echo(ICMP_ECHO, 0, DO_NOT_SUM, echo->id, echo->seq,
+						 echo->data, len, b->net, 0) != -1;
+	else
+		added = libnet_build_icmpv6_echo(ICMP6_ECHO, 0, DO_NOT_SUM, echo->id, echo->seq,
+						 (uint8_t *)(uintptr_t)echo->data, len, b->net,
+						 0) != -1;
+	return finish(b, eth, &ip, added, out, size);
+}

@@ -52,4 +52,14 @@ struct build_icmp {
 size_t build_icmp_error(struct build *b, const struct build_eth *eth, const struct pkt *pkt,
 			const struct build_icmp *icmp, uint8_t *out, size_t size);
 
+/* ICMP or ICMPv6 echo request (RFC 792, RFC 4443 section 4.1) with `size` bytes of data. */
+struct build_echo {
+	struct ipaddr from, to;
+	uint16_t id, seq;
+	const uint8_t *data;
+	size_t size;
+};
+size_t build_echo(struct build *b, const struct build_eth *eth, const struct build_echo *echo,
+		  uint8_t *out, size_t size);
+
 #endif

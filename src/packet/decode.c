@@ -98,8 +98,10 @@ static bool partial_checksum_wrong(const struct pkt *pkt)
 		return false;
 	if ((uint32_t)v->csum_start + v->csum_offset + 2 > pkt->frame->len)
 		return true;
+	/* A later fragment has no transport header, and 0 is not where one is. */
 	return v->csum_start < pkt->payload &&
-	       (v->csum_start != pkt->l4 || v->csum_offset != checksum_offset(pkt->tuple.proto));
+	       (pkt->l4 == 0 || v->csum_start != pkt->l4 ||
+		v->csum_offset != checksum_offset(pkt->tuple.proto));
 }
 
 /* From the IP header on: the cursor stands on it, pkt->version is set. */

@@ -1,6 +1,7 @@
 #include "packet/peek.h"
 
 #include "base/cursor.h"
+#include "packet/decode_parts.h"
 
 #define IP6_HOP_BY_HOP 0
 #define IP6_DESTINATION 60
@@ -67,4 +68,20 @@ bool peek_tcp(const uint8_t *data, size_t size, struct tcp_seg *seg)
 		return false;
 	seg->len = left - header;
 	return true;
+}
+
+bool pkt_starts_flow(const struct pkt *pkt)
+{
+	if (pkt->icmp_error || (pkt->fragment && pkt->frag_offset > 0))
+		return false;
+	switch (pkt->tuple.proto) {
+	case IPPROTO_NUM_TCP:
+		return (pkt->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+	case IPPROTO_NUM_ICMP:
+		return pkt->icmp_type == ICMP_ECHO;
+	case IPPROTO_NUM_ICMP6:
+		return pkt->icmp_type == ICMP6_ECHO;
+	default:
+		return true;
+	}
 }

@@ -14,23 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <linux/perf_event.h>
 
 #include "engine/engine_priv.h"
+#include "meter.h"
 #include "world.h"
 
 #define TCP_ISN 1000
 #define PEER_ISN 9000
-#ifdef __clang__
-#define MEASURED __attribute__((noinline))
-#else
-#define MEASURED __attribute__((noipa))
-#endif
 
 #define GROUP 1024 /* unknown flows asked for before their queries are let time out */
 #define QUERIES 1000
@@ -44,7 +34,7 @@ struct bench {
 	uint32_t n_batches;
 	double total_ns;
 	uint64_t instructions;
-	int perf_fd;
+	struct meter meter;
 	double negative_ns; /* of the case "miss" only: the same packets once more */
 };
 
@@ -57,14 +47,6 @@ struct bench_case {
 	void (*run)(struct bench *b);
 };
 
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
-
 static void require(bool ok, const char *what)
 {
 	if (ok)
@@ -74,26 +56,6 @@ static void require(bool ok, const char *what)
 }
 
 /* --- counting -------------------------------------------------------------------------------- */
-
-static int perf_open(void)
-{
-	struct perf_event_attr attr = {.type = PERF_TYPE_HARDWARE,
-				       .size = sizeof(attr),
-				       .config = PERF_COUNT_HW_INSTRUCTIONS,
-				       .exclude_kernel = 1,
-				       .exclude_hv = 1};
-
-	return (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
-}
-
-static uint64_t perf_read(const struct bench *b)
-{
-	uint64_t v = 0;
-
-	if (b->perf_fd >= 0 && read(b->perf_fd, &v, sizeof(v)) != sizeof(v))
-		v = 0;
-	return v;
-}
 
 void measured(struct bench *b, unsigned m, unsigned n);
 
@@ -109,11 +71,11 @@ MEASURED void measured(struct bench *b, unsigned m, unsigned n)
 static double batch(struct bench *b, unsigned m, unsigned frames_out, unsigned datagrams_out)
 {
 	struct world *w = b->w;
-	uint64_t count = perf_read(b), start = clock_ns();
+	uint64_t count = meter_instructions(&b->meter), start = clock_ns();
 
 	measured(b, m, WORLD_BATCH);
 	uint64_t spent = clock_ns() - start;
-	b->instructions += perf_read(b) - count;
+	b->instructions += meter_instructions(&b->meter) - count;
 	require(w->actions->n_frames == frames_out, "frames are missing");
 	/* The negative cache may forget. */
 	require(w->actions->n_datagrams == datagrams_out ||
@@ -128,19 +90,6 @@ static void note_batch(struct bench *b, double ns)
 {
 	b->batch_ns[b->n_batches++] = ns / WORLD_BATCH;
 	b->total_ns += ns;
-}
-
-static int compare(const void *x, const void *y)
-{
-	double a = *(const double *)x, b = *(const double *)y;
-
-	return (a > b) - (a < b);
-}
-
-static double median(double *v, uint32_t n)
-{
-	qsort(v, n, sizeof(*v), compare);
-	return n ? v[n / 2] : 0;
 }
 
 /* --- making flows ---------------------------------------------------------------------------- */
@@ -328,7 +277,7 @@ static void bench_run(struct bench *b, const struct bench_case *c, uint32_t n_fl
 	struct world_params p = {
 		.n_members = c->n_members, .n_flows = n_flows, .tunnel = c->tunnel};
 
-	*b = (struct bench){.which = c, .n_flows = n_flows, .perf_fd = perf_open()};
+	*b = (struct bench){.which = c, .n_flows = n_flows, .meter = meter_open()};
 	b->n_packets = (n_packets + WORLD_BATCH - 1) / WORLD_BATCH * WORLD_BATCH;
 	b->batch_ns = calloc((b->n_packets + n_flows) / WORLD_BATCH + GROUP, sizeof(double));
 	require(b->batch_ns, "no memory");
@@ -336,8 +285,7 @@ static void bench_run(struct bench *b, const struct bench_case *c, uint32_t n_fl
 	c->setup(b);
 	c->run(b);
 	world_free(b->w);
-	if (b->perf_fd >= 0)
-		close(b->perf_fd);
+	meter_close(&b->meter);
 }
 
 static void print_row(const char *text, uint32_t flows, double ns, const char *mean,

@@ -8,6 +8,7 @@
 # peer each of which takes a second or more), BENCH_KERNEL_ONLY=1 (baselines alone).
 . "$(dirname "$0")/../lab/lib.sh"
 . "$LAB_TESTS/topo_cluster.sh"
+. "$LAB_TOP/tests/bench/lab_measure.sh"
 
 ROUNDS=${BENCH_ROUNDS:-3}
 SECONDS_EACH=${BENCH_SECONDS:-5}
@@ -36,7 +37,10 @@ forwarder_up() { # KIND HOST...
 	case $kind in
 	plain) LAB_FW=plain fw_start "$@" ;;
 	nft) LAB_FW=nft fw_start "$@" ;;
-	fwclusterd) LAB_FW=daemon fw_start "$@" && LAB_FW=daemon fw_meet "$@" ;;
+	fwclusterd) # as doc/performance.md recommends it
+		lab_virtual on
+		LAB_FW=daemon fw_start "$@" && LAB_FW=daemon fw_meet "$@"
+		;;
 	esac
 }
 
@@ -45,26 +49,10 @@ forwarder_down() { # KIND HOST...
 	shift
 	if [ "$kind" = fwclusterd ]; then
 		fw_end
+		lab_virtual off
 	else
 		kernel_off "$@"
 	fi
-}
-
-median() { sort -g | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] : "-" }'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (a > 0 && b > 0) printf "%.2f", a / b; else print "-" }'; }
-
-# Busy time of the whole machine in ns. Each tick is 10 ms; a run has hundreds.
-busy_ns() {
-	awk '/^cpu / { printf "%d0000000", $2 + $3 + $4 + $7 + $8 }' /proc/stat
-}
-
-# Other work on the machine makes figures of CPU worthless.
-quiet_machine() {
-	local before share
-	before=$(busy_ns)
-	pause 1
-	share=$((($(busy_ns) - before) / 10000000 / $(nproc)))
-	[ $share -le 8 ] || echo "**The machine was $share % busy with other work.**"
 }
 
 # --- bulk TCP --------------------------------------------------------------------------------
@@ -106,21 +94,6 @@ bulk() {
 
 # --- small packets ---------------------------------------------------------------------------
 
-# The receiver counts and drops at its interface; so does the firewall for the calibration.
-count_at() { # HOST DEVICE
-	run_in "$1" nft -f - <<-END
-		table netdev bench {
-			counter datagrams { }
-			chain in {
-				type filter hook ingress device $2 priority 0;
-				ip protocol udp udp sport 10000-59999 counter name datagrams drop
-			}
-		}
-	END
-}
-counted() { run_in "$1" nft -j list counter netdev bench datagrams | jq '.nftables[1].counter.packets'; }
-count_off() { run_in "$1" nft delete table netdev bench; }
-
 generate() { # FLOWS SECONDS: sets sent, busy and spent (ns of the whole machine, of the clock)
 	local before after out
 	before=$(busy_ns)
@@ -132,9 +105,18 @@ generate() { # FLOWS SECONDS: sets sent, busy and spent (ns of the whole machine
 	busy=$((after - before))
 }
 
+# The MAC address that the client's packets for the server go to.
+gateway() {
+	local via
+	via=$(ip -n client -j route get $WEB | jq -r '.[0].gateway')
+	run_in client ping -q -c 1 -W 5 "$via" >/dev/null || return 1
+	GATEWAY=$(ip -n client -j neigh show to "$via" | jq -r '.[0].lladdr')
+}
+
 # What generating alone costs: the firewall's interface drops everything.
 calibrate() {
 	local sent busy spent
+	gateway || return 1
 	count_at fw1 eth0
 	generate 1000 "$SECONDS_EACH"
 	count_off fw1
@@ -143,7 +125,7 @@ calibrate() {
 
 packets_once() { # KIND FLOWS: appends "delivered/s ns-per-delivered-packet share" to a file
 	local kind=$1 n=$2 sent busy spent got before
-	forwarder_up "$kind" fw1 >&2 || return 1
+	forwarder_up "$kind" fw1 >&2 && gateway || return 1
 	count_at web eth0
 	generate "$n" 2 # the flows come into being
 	before=$(counted web)
@@ -159,7 +141,6 @@ packets_once() { # KIND FLOWS: appends "delivered/s ns-per-delivered-packet shar
 
 packets() {
 	local round kind n file
-	GATEWAY=$(ip -n fw1 -j link show dev eth0 | jq -r '.[0].address')
 	gcc -O2 -o "$UDPGEN" "$LAB_TOP/tests/bench/udpgen.c" || return 1
 	for ((round = 1; round <= ROUNDS; round++)); do
 		GENERATOR=$(calibrate)

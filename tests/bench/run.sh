@@ -79,6 +79,10 @@ lab() {
 	echo "### Flow table"
 	echo
 	code "$programs/bench_table" $quick
+	say "choice"
+	echo "### Choice of a firewall or target"
+	echo
+	code "$programs/bench_choice" $quick
 	say "engine"
 	"$programs/bench_engine" $quick || status=1
 	say "instructions"

@@ -91,31 +91,42 @@ static void put_transport(uint8_t *l4, uint32_t len, const struct pkt_tuple *t,
 	put_sum(l4 + 16, csum_add(pseudo, l4, len));
 }
 
-void world_frame(struct world *w, unsigned k, unsigned m, const struct pkt_tuple *t, uint16_t side,
-		 const struct world_tcp *tcp)
+void world_put(uint8_t *eth, const struct macaddr *dst, const struct macaddr *src,
+	       const struct pkt_tuple *t, const struct world_tcp *tcp)
 {
-	uint8_t *eth = w->bytes + (size_t)k * WORLD_SLOT + FRAME_HEADROOM, *ip = eth + 14;
-	struct macaddr dst = member_mac(m, side), src = side_mac(side);
-	struct pkt_tuple x = *t;
+	uint8_t *ip = eth + 14;
 
-	if (side == WORLD_OUTSIDE)
-		x = (struct pkt_tuple){.src = t->dst,
-				       .dst = t->src,
-				       .sport = t->dport,
-				       .dport = t->sport,
-				       .proto = t->proto};
 	memset(eth, 0, WORLD_FRAME);
-	memcpy(eth, dst.b, 6);
-	memcpy(eth + 6, src.b, 6);
+	memcpy(eth, dst->b, 6);
+	memcpy(eth + 6, src->b, 6);
 	put16(eth + 12, ETH_IPV4);
 	ip[0] = 0x45;
 	put16(ip + 2, WORLD_FRAME - 14);
 	ip[8] = 64;
-	ip[9] = x.proto;
-	memcpy(ip + 12, x.src.b + 12, 4);
-	memcpy(ip + 16, x.dst.b + 12, 4);
+	ip[9] = t->proto;
+	memcpy(ip + 12, t->src.b + 12, 4);
+	memcpy(ip + 16, t->dst.b + 12, 4);
 	put_sum(ip + 10, csum_add(0, ip, 20));
-	put_transport(ip + 20, WORLD_FRAME - 34, &x, tcp);
+	put_transport(ip + 20, WORLD_FRAME - 34, t, tcp);
+}
+
+struct pkt_tuple world_answer(const struct pkt_tuple *t)
+{
+	return (struct pkt_tuple){.src = t->dst,
+				  .dst = t->src,
+				  .sport = t->dport,
+				  .dport = t->sport,
+				  .proto = t->proto};
+}
+
+void world_frame(struct world *w, unsigned k, unsigned m, const struct pkt_tuple *t, uint16_t side,
+		 const struct world_tcp *tcp)
+{
+	uint8_t *eth = w->bytes + (size_t)k * WORLD_SLOT + FRAME_HEADROOM;
+	struct macaddr dst = member_mac(m, side), src = side_mac(side);
+	struct pkt_tuple x = side == WORLD_OUTSIDE ? world_answer(t) : *t;
+
+	world_put(eth, &dst, &src, &x, tcp);
 	w->frames[k] = (struct frame){.data = eth, .len = WORLD_FRAME, .port = side};
 }
 
@@ -265,7 +276,8 @@ static void start_member(struct world *w, unsigned m)
 	if (!w->engines[m])
 		abort();
 	for (uint16_t port = 0; port < 2; port++) {
-		struct engine_link link = {.up = true, .mac = member_mac(m, port), .mtu = 1500};
+		struct engine_link link = {
+			.up = true, .mac = member_mac(m, port), .mtu = 1500, .is_ours = true};
 		engine_set_link(w->engines[m], port, &link, w->now_ns, w->actions);
 		actions_reset(w->actions);
 	}

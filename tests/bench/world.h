@@ -64,4 +64,10 @@ void world_send(struct world *w, unsigned m, unsigned n);
 
 struct endpoint world_endpoint(unsigned m);
 
+/* WORLD_FRAME bytes at `eth`: a packet of that tuple (`tcp` NULL = UDP). */
+void world_put(uint8_t *eth, const struct macaddr *dst, const struct macaddr *src,
+	       const struct pkt_tuple *t, const struct world_tcp *tcp);
+/* The tuple of packets the other way. */
+struct pkt_tuple world_answer(const struct pkt_tuple *t);
+
 #endif

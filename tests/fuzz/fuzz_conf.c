@@ -12,6 +12,58 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static bool is_port(const struct params *p, uint16_t port)
+{
+	return port < p->n_ports;
+}
+
+static void judge_service(const struct params *p, const struct service_params *s)
+{
+	if (s->n_addresses == 0 || s->n_addresses > PARAMS_SERVICE_ADDRS || s->targets.n == 0 ||
+	    s->targets.first + s->targets.n > p->n_target_lists ||
+	    s->n_ports > PARAMS_SERVICE_RANGES || s->n_sources > PARAMS_SOURCES ||
+	    (s->proto != 6 && s->proto != 17) ||
+	    (s->sorry != PARAMS_NONE && s->sorry >= p->n_targets))
+		abort();
+	for (uint32_t i = 0; i < s->targets.n; i++) {
+		uint16_t index = p->target_lists[s->targets.first + i];
+		if (index >= p->n_targets || index == s->sorry)
+			abort();
+	}
+}
+
+static void judge_dispatch(const struct params *p)
+{
+	unsigned n_serving = 0;
+
+	for (uint32_t i = 0; i < p->n_dispatchers; i++) {
+		const struct dispatcher_params *d = &p->dispatchers[i];
+		n_serving += d->role != DISPATCH_OUTER;
+		if (d->firewall_port == PARAMS_NO_PORT
+			    ? d->role != DISPATCH_STAGE
+			    : !is_port(p, d->firewall_port) || p->n_paths == 0)
+			abort();
+		if (d->n_ports == 0 || d->n_from > p->n_members)
+			abort();
+		for (uint32_t j = 0; j < d->n_ports; j++)
+			if (!is_port(p, d->ports[j]) || d->ports[j] == d->firewall_port)
+				abort();
+	}
+	if (n_serving > 1 || (p->n_services > 0 && n_serving == 0))
+		abort();
+	for (uint32_t i = 0; i < p->n_services; i++)
+		judge_service(p, &p->services[i]);
+	for (uint32_t i = 0; i < p->n_targets; i++) {
+		const struct target_params *t = &p->targets[i];
+		bool member = t->member != PARAMS_NONE;
+		if (member ? t->member >= p->n_members : !t->has_v4 && !t->has_v6)
+			abort();
+	}
+	for (uint32_t i = 0; i < p->n_paths; i++)
+		if (p->paths[i].id == 0 || p->paths[i].n_addresses == 0)
+			abort();
+}
+
 /* Every accepted configuration is usable as it stands: what others rely on holds. */
 static void judge(const struct params *p)
 {
@@ -19,8 +71,11 @@ static void judge(const struct params *p)
 		abort();
 	if (p->cluster.enabled && (p->self >= p->n_members || p->node_id == 0))
 		abort();
-	if (!p->firewall.enabled || p->firewall.max_half_open > p->firewall.max_flows)
+	if (!p->firewall.enabled && p->n_dispatchers == 0)
 		abort();
+	if (p->firewall.max_half_open > p->firewall.max_flows)
+		abort();
+	judge_dispatch(p);
 	for (uint32_t i = 0; i < p->firewall.n_rules; i++) {
 		const struct rule_params *r = &p->firewall.rules[i];
 		if (r->from.first + r->from.n > p->firewall.n_prefixes ||

@@ -52,6 +52,32 @@ static void round_trip_key(const uint8_t *data, size_t size)
 	}
 }
 
+static void round_trip_path_ask(const uint8_t *data, size_t size)
+{
+	struct flow_key key;
+	struct rcur r = rcur_init(data, size);
+	struct wcur w = wcur_init(out, sizeof(out));
+
+	if (wire_get_path_ask(&r, &key)) {
+		wire_put_path_ask(&w, &key);
+		assert_same(&w, data, size);
+	}
+}
+
+/* Values that nobody behind the decoder checks again. */
+static void check_targets(const uint8_t *data, size_t size)
+{
+	struct wire_targets m;
+	struct rcur r = rcur_init(data, size);
+
+	if (!wire_get_targets(&r, &m))
+		return;
+	for (unsigned i = 0; i < m.n; i++) {
+		if (m.v[i].weight > PARAMS_WEIGHT_MAX || m.v[i].version == 0 || m.v[i].node_id == 0)
+			abort();
+	}
+}
+
 static void header(const uint8_t *data, size_t size)
 {
 	struct wire_header h;
@@ -93,6 +119,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case WIRE_YIELD:
 		ROUND_TRIP(yield);
+		break;
+	case WIRE_PATH:
+		ROUND_TRIP(path);
+		break;
+	case WIRE_PATH_ASK:
+		round_trip_path_ask(data, size);
+		break;
+	case WIRE_TARGETS:
+		ROUND_TRIP(targets);
+		check_targets(data, size);
 		break;
 	case WIRE_GOODBYE: /* has no payload: its number is free for the header and the key */
 		header(data, size);

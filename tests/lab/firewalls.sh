@@ -6,6 +6,7 @@
 # (inside=eth0@SEGMENT where the segment is not named as the port), and may add, for one member or
 # for all, text to parts of the configuration:
 #   fw_more[fw1]=...  (top level)   fw_cluster[fw1]=...   LAB_CLUSTER=...   LAB_RULES=...
+#   fw_port[fw1.inside]=...
 #
 # LAB_FW=nft puts the kernel's stateful forwarding in the daemon's place, LAB_FW=plain the kernel's
 # stateless one: with them the lab itself is tested.
@@ -34,7 +35,7 @@ LAB_RULES=${LAB_RULES:-'
 		out = "outside"
 	}'}
 
-declare -A fw_ports=() fw_link=() fw_address=() fw_more=() fw_cluster=() fw_key=()
+declare -A fw_ports=() fw_port=() fw_link=() fw_address=() fw_more=() fw_cluster=() fw_key=()
 fw_names=()
 
 # fw_make_key FILE ID...: a key file; the first id is the active one.
@@ -69,6 +70,7 @@ fw_conf() { # NAME: writes its configuration
 			echo "	device = \"${device%@*}\""
 			[ "$device" = "${device%@*}" ] || echo "	segment = \"${device#*@}\""
 			echo "	backend = \"$LAB_BACKEND\""
+			echo "${fw_port[$name.${port%%=*}]:-}"
 			echo "}"
 		done
 		echo "${fw_more[$name]:-}"

@@ -16,7 +16,7 @@ ALL=(
 	single
 	'asymmetric carry l2' 'asymmetric carry tunnel' 'asymmetric hold l2' 'asymmetric hold tunnel'
 	'places 4' 'places 6'
-	heal unknown keys attack reload device
+	heal unknown keys attack reload device virtual
 	'backends single' 'backends asymmetric'
 )
 

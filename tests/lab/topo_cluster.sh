@@ -58,19 +58,42 @@ cluster_lay() {
 	mount --bind "$LAB_DIR/resolv.conf" /etc/resolv.conf
 }
 
+# lab_virtual on|off: hosts route by addresses and MAC addresses of the daemons' own (.201 … and
+# 02:fc:00:00:01:01 …), or by those that the kernel has on the devices.
+lab_gateways=0
+lab_virtual() {
+	local name i
+	lab_gateways=0
+	[ "$1" = on ] && lab_gateways=200
+	for name in "${fw_names[@]}"; do
+		i=${name#fw}
+		unset "fw_port[$name.inside]" "fw_port[$name.outside]"
+		[ "$1" = on ] || continue
+		fw_port[$name.inside]="
+	addresses = { \"10.1.0.$((200 + i))/24\", \"fd00:1::$((200 + i))/64\" }
+	mac = \"02:fc:00:00:01:0$i\""
+		fw_port[$name.outside]="
+	addresses = { \"192.0.2.$((200 + i))/24\", \"2001:db8:2::$((200 + i))/64\" }
+	mac = \"02:fc:00:00:02:0$i\""
+	done
+	lab_path fw1 fw1
+}
+
 # lab_path OUT BACK: the client sends by member OUT, the server answers by member BACK.
 lab_path() {
 	lab_out "$1" && lab_back "$2"
 }
 lab_out() {
-	ip -n client route replace default via "10.1.0.${1#fw}"
+	local n=$((lab_gateways + ${1#fw}))
+	ip -n client route replace default via "10.1.0.$n"
 	ip -n client -6 route del default 2>/dev/null
-	ip -n client -6 route add default via "fd00:1::${1#fw}"
+	ip -n client -6 route add default via "fd00:1::$n"
 }
 lab_back() {
-	ip -n web route replace 10.1.0.0/24 via "192.0.2.${1#fw}"
+	local n=$((lab_gateways + ${1#fw}))
+	ip -n web route replace 10.1.0.0/24 via "192.0.2.$n"
 	ip -n web -6 route del fd00:1::/64 2>/dev/null
-	ip -n web -6 route add fd00:1::/64 via "2001:db8:2::${1#fw}"
+	ip -n web -6 route add fd00:1::/64 via "2001:db8:2::$n"
 }
 
 # lab_spread N: each connection takes a way out and a way back of its own.

@@ -37,7 +37,7 @@ names=$(grep -hoE '(^|[^/A-Za-z0-9])(src|doc|etc|man|tests|contrib)/[A-Za-z0-9_.
 for name in $names; do
 	[ -e "$top/$name" ] || fail "README or doc/ names $name, which is not there"
 done
-for name in $(grep -hoE '\b(base|packet|flow|cluster|node|firewall|engine|io|conf|daemon)/[a-z_]+\.[ch]\b' \
+for name in $(grep -hoE '\b(base|packet|flow|cluster|node|firewall|dispatch|engine|io|conf|daemon)/[a-z_]+\.[ch]\b' \
 	"$top/README" "$top"/doc/*.md | LC_ALL=C sort -u); do
 	[ -e "$top/src/$name" ] || fail "README or doc/ names $name, which is not there"
 done

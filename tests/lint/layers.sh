@@ -23,11 +23,12 @@ folders_of()
 	cluster) echo base packet flow cluster ;;
 	node) echo base packet flow node ;;
 	firewall) echo base packet flow cluster node firewall ;;
-	engine) echo base packet flow cluster node firewall engine ;;
+	dispatch) echo base packet flow cluster node dispatch ;;
+	engine) echo base packet flow cluster node firewall dispatch engine ;;
 	io) echo base packet io ;;
 	conf) echo base conf ;;
 	ctl) echo base ctl ;;
-	daemon) echo base packet flow cluster node firewall engine io conf daemon ;;
+	daemon) echo base packet flow cluster node firewall dispatch engine io conf daemon ;;
 	main.c) echo base daemon ;;
 	esac
 }
@@ -37,7 +38,7 @@ folders_of()
 extra_of()
 {
 	case $1 in
-	node | firewall) echo engine/actions.h ;;
+	node | firewall | dispatch) echo engine/actions.h ;;
 	io) echo engine/actions.h config.h ;;
 	ctl | daemon | main.c) echo config.h ;;
 	esac
@@ -46,7 +47,7 @@ extra_of()
 is_pure()
 {
 	case $1 in
-	base | packet | flow | cluster | node | firewall | engine) return 0 ;;
+	base | packet | flow | cluster | node | firewall | dispatch | engine) return 0 ;;
 	esac
 	return 1
 }
@@ -67,7 +68,7 @@ pure_may()
 	'packet/build.c libnet.h') ;; # packets the daemon originates
 	'flow/table.c sys/mman.h') ;; # memory for the tables
 	'cluster/'*' sodium.h') ;;
-	'engine/view.'[ch]' jansson.h') ;;
+	'engine/view'*.[ch]' jansson.h') ;;
 	*) return 1 ;;
 	esac
 }

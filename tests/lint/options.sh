@@ -32,8 +32,9 @@ name == "" { next }
 /^\.Em restart/ { restart = "restart" }
 wanted { value = $2; if ($1 == ".Qq" && $2 == ".") value = "-"; wanted = 0; next }
 /^Default:$/ { wanted = 1; next }
+/^Default: none\.$/ { next } # as a word it would be one of those allowed
 /^Default: [^ ]*$/ { value = $2; sub(/\.$/, "", value) }
-' "$man" | sed 's/\tnone\t/\t-\t/' | sort >"$dir/man"
+' "$man" | sort >"$dir/man"
 
 if ! diff -u "$dir/schema" "$dir/man" >"$dir/diff"; then
 	echo "options.sh: the program (-) and $man (+) differ:"

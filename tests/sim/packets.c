@@ -1,11 +1,11 @@
 /*
- * packets.c - the packets of the simulation, built by hand so that nothing under test makes them.
- * Each carries "SIM" and a 32-bit identity at the end of its payload.
+ * packets.c - each packet carries "SIM" and a 32-bit identity at the end of its payload.
  */
+#include "packets.h"
+
 #include <string.h>
 
 #include "packet/checksum.h"
-#include "sim.h"
 
 #define MARK 0x53494dd1u
 
@@ -71,12 +71,23 @@ static void put_sum(uint8_t *l4, size_t field, const struct pkt_tuple *t, size_t
 	memcpy(l4 + field, &folded, 2);
 }
 
+/* The stamp of a dispatcher, as packet/stamp.h draws it. */
+static void put_stamp(uint8_t *p, uint16_t path)
+{
+	put32(p, 0xfd064657u);
+	put16(p + 4, path);
+	put16(p + 6, 0x0101);
+}
+
 size_t sim_tcp(uint8_t *out, const struct pkt_tuple *t, const struct sim_tcp *h, uint32_t id,
 	       size_t extra)
 {
 	/* Handshake packets carry their identity in an unknown option, so that they have no data.
 	 */
-	size_t options = 12, header = 20 + options, len = header + extra;
+	size_t options = h->full    ? 40
+			 : h->stamp ? 20
+				    : 12,
+	       header = 20 + options, len = header + extra;
 	size_t l3 = put_ip(out, t, len);
 	uint8_t *tcp = out + l3;
 
@@ -93,6 +104,9 @@ size_t sim_tcp(uint8_t *out, const struct pkt_tuple *t, const struct sim_tcp *h,
 	tcp[22] = 254;
 	tcp[23] = 10;
 	put_mark(tcp + 24, id);
+	memset(tcp + 32, 1, options - 12);
+	if (h->stamp)
+		put_stamp(tcp + 32, h->stamp);
 	put_sum(tcp, 16, t, len);
 	return l3 + len;
 }

@@ -14,7 +14,7 @@
 enum event_kind { EVENT_FRAME, EVENT_WORLD, EVENT_DATAGRAM, EVENT_CALL };
 
 struct sim_event {
-	uint64_t when_ns, sequence;
+	struct heap_item item; /* first */
 	enum event_kind kind;
 	unsigned member; /* receiver */
 	uint16_t port;	 /* EVENT_FRAME: port; EVENT_WORLD: side */
@@ -30,48 +30,6 @@ struct sim_event {
 static const uint8_t key_text[] =
 	"1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f active\n";
 
-/* --- the heap of what will happen ---------------------------------------------------------------
- */
-
-static bool earlier(const struct sim_event *x, const struct sim_event *y)
-{
-	return x->when_ns != y->when_ns ? x->when_ns < y->when_ns : x->sequence < y->sequence;
-}
-
-static void heap_push(struct sim *s, struct sim_event *e)
-{
-	unsigned i;
-
-	if (s->n_heap == s->cap_heap) {
-		s->cap_heap = s->cap_heap ? s->cap_heap * 2 : 256;
-		s->heap = realloc(s->heap, s->cap_heap * sizeof(*s->heap));
-	}
-	e->sequence = s->sequence++;
-	for (i = s->n_heap++; i > 0 && earlier(e, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		s->heap[i] = s->heap[(i - 1) / 2];
-	s->heap[i] = e;
-}
-
-static struct sim_event *heap_pop(struct sim *s)
-{
-	struct sim_event *top = s->heap[0], *last = s->heap[--s->n_heap];
-	unsigned i = 0;
-
-	for (;;) {
-		unsigned c = 2 * i + 1;
-		if (c >= s->n_heap)
-			break;
-		if (c + 1 < s->n_heap && earlier(s->heap[c + 1], s->heap[c]))
-			c++;
-		if (!earlier(s->heap[c], last))
-			break;
-		s->heap[i] = s->heap[c];
-		i = c;
-	}
-	s->heap[i] = last;
-	return top;
-}
-
 static struct sim_event *event_new(struct sim *s, enum event_kind kind, uint64_t delay_ns,
 				   const void *data, size_t size)
 {
@@ -81,7 +39,7 @@ static struct sim_event *event_new(struct sim *s, enum event_kind kind, uint64_t
 		abort();
 	memset(e, 0, offsetof(struct sim_event, room));
 	e->kind = kind;
-	e->when_ns = s->now_ns + delay_ns;
+	e->item.when_ns = s->now_ns + delay_ns;
 	e->size = size;
 	if (size)
 		memcpy(e->data, data, size);
@@ -124,13 +82,13 @@ static void wire_frame(struct sim *s, unsigned from, const struct frame *f)
 		e = event_new(s, EVENT_FRAME, FRAME_DELAY_NS, f->data, f->len);
 		e->member = m;
 		e->port = f->port;
-		heap_push(s, e);
+		heap_push(&s->heap, &e->item);
 	}
 	if (group || dst.b[3] == 0xee) {
 		e = event_new(s, EVENT_WORLD, FRAME_DELAY_NS, f->data, f->len);
 		e->member = from;
 		e->port = f->port;
-		heap_push(s, e);
+		heap_push(&s->heap, &e->item);
 	}
 }
 
@@ -159,7 +117,7 @@ static void wire_datagram_to(struct sim *s, unsigned from, unsigned to, const st
 		e->member = to;
 		e->from = from;
 		e->multicast = d->multicast;
-		heap_push(s, e);
+		heap_push(&s->heap, &e->item);
 	}
 }
 
@@ -219,7 +177,7 @@ static void world_answer(struct sim *s, unsigned member, uint16_t side, const ui
 
 	e->member = member;
 	e->port = side;
-	heap_push(s, e);
+	heap_push(&s->heap, &e->item);
 }
 
 static void world_arp(struct sim *s, struct build *b, unsigned member, uint16_t side,
@@ -333,7 +291,8 @@ void sim_start(struct sim *s, unsigned m)
 	engine_want_notes(member->engine,
 			  s->trace ? UINT32_MAX : 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
 	for (uint16_t port = 0; port < 2; port++) {
-		struct engine_link link = {.up = true, .mac = member_mac(m, port), .mtu = 1500};
+		struct engine_link link = {
+			.up = true, .mac = member_mac(m, port), .mtu = 1500, .is_ours = true};
 		engine_set_link(member->engine, port, &link, s->now_ns, s->actions);
 		carry_out(s, m);
 	}
@@ -418,8 +377,7 @@ void sim_run(struct sim *s, uint64_t until_ns)
 {
 	for (;;) {
 		unsigned m = 0;
-		uint64_t tick = next_tick(s, &m),
-			 event = s->n_heap ? s->heap[0]->when_ns : UINT64_MAX;
+		uint64_t tick = next_tick(s, &m), event = heap_when(&s->heap);
 		uint64_t when = tick < event ? tick : event;
 
 		if (when > until_ns)
@@ -427,7 +385,7 @@ void sim_run(struct sim *s, uint64_t until_ns)
 		if (when > s->now_ns)
 			s->now_ns = when;
 		if (event <= tick) {
-			happen(s, heap_pop(s));
+			happen(s, (struct sim_event *)(void *)heap_pop(&s->heap));
 		} else {
 			engine_tick(s->members[m].engine, s->now_ns, s->actions);
 			carry_out(s, m);
@@ -463,7 +421,7 @@ void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, si
 	e->member = member;
 	e->port = side;
 	s->packets[id].sent++;
-	heap_push(s, e);
+	heap_push(&s->heap, &e->item);
 }
 
 void sim_at(struct sim *s, uint64_t when_ns, void (*fn)(struct sim *, uint64_t), uint64_t word)
@@ -472,7 +430,7 @@ void sim_at(struct sim *s, uint64_t when_ns, void (*fn)(struct sim *, uint64_t),
 
 	e->fn = fn;
 	e->word = word;
-	heap_push(s, e);
+	heap_push(&s->heap, &e->item);
 }
 
 void sim_inject(struct sim *s, unsigned from, unsigned to, const uint8_t *data, size_t size,
@@ -483,7 +441,7 @@ void sim_inject(struct sim *s, unsigned from, unsigned to, const uint8_t *data, 
 	e->member = to;
 	e->from = from;
 	e->multicast = multicast;
-	heap_push(s, e);
+	heap_push(&s->heap, &e->item);
 }
 
 void sim_carry_out(struct sim *s, unsigned member)
@@ -538,9 +496,7 @@ void sim_free(struct sim *s)
 		engine_free(s->members[m].engine);
 		conf_free(s->members[m].params);
 	}
-	while (s->n_heap)
-		free(heap_pop(s));
-	free(s->heap);
+	heap_fini(&s->heap);
 	actions_free(s->actions);
 	free(s);
 }

@@ -18,6 +18,8 @@
 
 #include "engine/engine.h"
 #include "engine/engine_priv.h"
+#include "heap.h"
+#include "packets.h"
 
 #define SIM_MEMBERS 16
 #define SIM_IDS 4096 /* packets of one schedule */
@@ -53,8 +55,6 @@ struct sim;
 /* Called when a packet reaches the world it was meant for. */
 typedef void sim_arrival(void *arg, struct sim *sim, uint32_t id, const struct pkt *pkt);
 
-struct sim_event;
-
 struct sim_member {
 	struct params *params;
 	struct engine *engine;
@@ -69,9 +69,7 @@ struct sim {
 	struct rng rng;
 	struct sim_member members[SIM_MEMBERS];
 	struct actions *actions;
-	struct sim_event **heap;
-	unsigned n_heap, cap_heap;
-	uint64_t sequence;
+	struct heap heap;
 	struct sim_packet packets[SIM_IDS];
 	uint32_t n_packets;
 	uint64_t n_query_notes, n_conflicts;
@@ -115,22 +113,5 @@ void sim_carry_out(struct sim *s, unsigned member);
 
 /* Frames in = frames out + held + drops, for every member; aborts the test with the figures. */
 bool sim_balanced(const struct sim *s, char *why, size_t size);
-
-/* --- packets (packets.c) --- */
-struct sim_tcp {
-	uint32_t seq, ack;
-	uint8_t flags;
-};
-size_t sim_tcp(uint8_t *out, const struct pkt_tuple *t, const struct sim_tcp *h, uint32_t id,
-	       size_t extra);
-size_t sim_udp(uint8_t *out, const struct pkt_tuple *t, uint32_t id, size_t extra);
-size_t sim_echo(uint8_t *out, const struct pkt_tuple *t, bool reply, uint32_t id);
-/* "Port unreachable" about the IP packet `about` sent by its destination. */
-size_t sim_unreachable(uint8_t *out, const uint8_t *about, size_t about_size, uint32_t id);
-/* Fragment `index` of `n` of a UDP packet made by sim_udp; each carries its own identity. */
-size_t sim_fragment(uint8_t *out, const struct pkt_tuple *t, unsigned index, unsigned n,
-		    uint32_t frag_id, uint32_t id);
-/* The identity in a delivered packet, or UINT32_MAX. */
-uint32_t sim_identity(const struct pkt *pkt);
 
 #endif

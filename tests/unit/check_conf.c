@@ -162,7 +162,7 @@ static const char everything[] =
 	"node = fw2 user = 'me' seccomp = enforce check-host = no // all on one line\n"
 	"port \"inside\" { device = eth0 backend = pcap segment = \"s1\" vlan = 12 mtu = 1400\n"
 	"  addresses = {\"10.1.0.254/24\"} addresses += {\"fd00:1::fe/64\"}\n"
-	"  rx-buffer = 65536 promiscuous = yes }\n"
+	"  rx-buffer = 65536 promiscuous = yes mac = '02:fc:00:00:0A:ff' }\n"
 	"port \"cap\" { backend = file file-in = \"a \\\"b\\\".pcap\" file-out = 'c.pcap' }\n"
 	"route \"10.0.0.1/8\" { via = 10.1.0.1 port = inside }\n"
 	"route \"2001:db8::/32\" { port = cap }\n"
@@ -193,7 +193,6 @@ START_TEST(every_option)
 	ck_assert_str_eq(o.errors, "");
 	const struct params *p = o.params;
 	const struct firewall_params *f = &p->firewall;
-	const struct rule_params *r = f->rules;
 	char text[ADDR_TEXT];
 
 	ck_assert_str_eq(p->user, "me");
@@ -205,6 +204,9 @@ START_TEST(every_option)
 	ck_assert_uint_eq(p->ports[0].mtu, 1400);
 	ck_assert_uint_eq(p->ports[0].rx_buffer, 65536);
 	ck_assert(p->ports[0].promiscuous);
+	ck_assert(p->ports[0].has_mac);
+	ck_assert_str_eq(macaddr_text(text, &p->ports[0].mac), "02:fc:00:00:0a:ff");
+	ck_assert(!p->ports[1].has_mac);
 	ck_assert_uint_eq(p->ports[0].n_addresses, 2);
 	ck_assert_str_eq(prefix_text(text, &p->ports[0].addresses[0]), "10.1.0.254/24");
 	ck_assert_str_eq(prefix_text(text, &p->ports[0].addresses[1]), "fd00:1::fe/64");
@@ -230,6 +232,22 @@ START_TEST(every_option)
 	ck_assert(f->default_log);
 	ck_assert_uint_eq(f->timeout_ms.tcp_established, 168u * 3600 * 1000);
 	ck_assert_uint_eq(f->timeout_ms.fragment, 100);
+
+	ck_assert_str_eq(p->control_socket, "/s");
+	ck_assert_str_eq(p->control_group, "adm");
+	ck_assert_int_eq(p->log_level, LOG_LVL_DEBUG);
+	ck_assert_int_eq(p->log_target, LOG_TARGET_JOURNAL);
+	done(&o);
+}
+END_TEST
+
+START_TEST(every_option_of_rules)
+{
+	struct outcome o = parse(everything);
+	ck_assert_str_eq(o.errors, "");
+	const struct firewall_params *f = &o.params->firewall;
+	const struct rule_params *r = f->rules;
+	char text[ADDR_TEXT];
 
 	ck_assert_uint_eq(f->n_rules, 3);
 	ck_assert_str_eq(r[0].name, "a");
@@ -259,10 +277,6 @@ START_TEST(every_option)
 	ck_assert_uint_eq(t[3].lo, PARAMS_ICMP6 + 3);
 	ck_assert_uint_eq(t[4].lo, 5);
 	ck_assert_uint_eq(r[2].protocols.n, 0);
-	ck_assert_str_eq(p->control_socket, "/s");
-	ck_assert_str_eq(p->control_group, "adm");
-	ck_assert_int_eq(p->log_level, LOG_LVL_DEBUG);
-	ck_assert_int_eq(p->log_target, LOG_TARGET_JOURNAL);
 	done(&o);
 }
 END_TEST
@@ -349,6 +363,16 @@ static const struct {
 	{MINIMAL "port \"x\" { device = e vlan = -1 }\n", "vlan: \"-1\" is not valid"},
 	{MINIMAL "port \"x\" { device = e vlan = 99999999999999999999 }\n", "is out of range"},
 	{MINIMAL "port \"x\" { device = e mtu = 500 }\n", "mtu: 500 is too small"},
+	{MINIMAL "port \"x\" { device = e mac = \"02:fc:0:0:0:1\" }\n",
+	 "t.conf:5: port \"x\": mac: "
+	 "\"02:fc:0:0:0:1\" is not valid; allowed is the MAC address of one host, such as \"02:00"},
+	{MINIMAL "port \"x\" { device = e mac = \"03:fc:00:00:00:01\" }\n", "mac: \"03:fc:00:00:"},
+	{MINIMAL "port \"x\" { device = e mac = \"ff:ff:ff:ff:ff:ff\" }\n", "mac: \"ff:ff:ff:ff:"},
+	{MINIMAL "port \"x\" { device = e mac = \"00:00:00:00:00:00\" }\n", "mac: \"00:00:00:00:"},
+	{MINIMAL "port \"x\" { device = e vlan = 1 mac = \"02:fc:00:00:00:01\" }\n"
+		 "port \"y\" { device = e vlan = 2 mac = \"02:FC:00:00:00:01\" }\n",
+	 "t.conf:6: port \"y\": mac: the MAC address of port \"x\" in line 5, on the same "
+	 "device; "},
 	{MINIMAL "port \"x\" { device = e file-in = \"a\" }\n", "file-in: goes with backend"},
 	{MINIMAL "port \"x\" { backend = file }\n", "backend \"file\" has no file"},
 	{MINIMAL "port \"x\" { device = e addresses = {\"224.0.0.1/8\"} }\n", "is no address of a"},
@@ -711,6 +735,8 @@ static const struct {
 	{"device = eth0", "device = eth7", "port \"inside\": \"device\" has changed"},
 	{"vlan = 12", "vlan = 13", "\"vlan\" has changed"},
 	{"mtu = 1400", "mtu = 1300", NULL},
+	{"0A:ff", "0A:fe", "\"mac\" has changed"},
+	{" mac = '02:fc:00:00:0A:ff'", "", "\"mac\" has changed"},
 	{"segment = \"s1\"", "segment = \"s2\"", NULL},
 	{"user = 'me'", "user = 'x'", "node: \"user\" has changed"},
 	{"check-host = no", "check-host = on", NULL},
@@ -785,6 +811,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, defaults);
 	tcase_add_test(t, every_option);
+	tcase_add_test(t, every_option_of_rules);
 	tcase_add_test(t, all_errors_in_one_run);
 	tcase_add_loop_test(t, one_error, 0, N(bad));
 	tcase_add_loop_test(t, one_bad_rule, 0, N(bad_rules));

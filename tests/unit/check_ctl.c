@@ -229,7 +229,7 @@ START_TEST(grammar_takes)
 	ck_assert_str_eq(c.what, "status");
 	ck_assert_int_eq(parse(&c, "mon"), 0);
 	ck_assert_int_eq(c.verb, VERB_MONITOR);
-	ck_assert_uint_eq(c.n_groups, 5);
+	ck_assert_uint_eq(c.n_groups, 7);
 	ck_assert_uint_eq(c.count, 0);
 	ck_assert_int_eq(parse(&c, "monitor drops flows drops reason policy count 3"), 0);
 	ck_assert_uint_eq(c.n_groups, 2);
@@ -259,18 +259,21 @@ END_TEST
 static const struct {
 	const char *line, *error;
 } mistakes[] = {
-	{"", "a verb is missing; one of: show, status, monitor, flush, reload, log, key, help"},
-	{"dance", "\"dance\" is not known here; one of show, status, monitor, flush, reload, log, "
-		  "key, help"},
+	{"", "a verb is missing; one of: show, status, monitor, flush, weight, drain, undrain, "
+	     "reload, log, key, help"},
+	{"dance",
+	 "\"dance\" is not known here; one of show, status, monitor, flush, weight, drain, "
+	 "undrain, reload, log, key, help"},
 	{"s flows", "\"s\" could be show, status"},
 	{"show f", "\"f\" could be flows, forwards"},
 	{"show", "show what? one of: status, members, flows, forwards, queries, drops, counters, "
-		 "ports, rules, neighbours, routes, config, version"},
+		 "ports, rules, neighbours, routes, dispatchers, services, targets, config, "
+		 "version"},
 	{"show flows src", "src what? it takes PREFIX"},
 	{"show flows src fw1", "src takes PREFIX, not \"fw1\""},
-	{"show flows s 1", "\"s\" could be src, sport, state"},
+	{"show flows s 1", "\"s\" could be src, sport, state, service"},
 	{"show flows reason policy", "\"reason\" is not known here; one of src, dst, host, sport, "
-				     "dport, port, proto, state, home"},
+				     "dport, port, proto, state, home, path, service, target"},
 	{"show rules web", "nothing may follow, but found \"web\""},
 	{"status x", "nothing may follow, but found \"x\""},
 	{"monitor count 0", "count takes a number above 0 \"0\""},
@@ -299,16 +302,16 @@ static const struct {
 	const char *words[6];
 	const char *found;
 } completions[] = {
-	{{NULL}, "show\nstatus\nmonitor\nflush\nreload\nlog\nkey\nhelp\n"},
+	{{NULL}, "show\nstatus\nmonitor\nflush\nweight\ndrain\nundrain\nreload\nlog\nkey\nhelp\n"},
 	{{"s"}, "show\nstatus\n"},
 	{{"show", "f"}, "flows\nforwards\n"},
-	{{"sh", "fl", "s"}, "src\nsport\nstate\n"},
+	{{"sh", "fl", "s"}, "src\nsport\nstate\nservice\n"},
 	{{"show", "flows", "proto", "i"}, "icmp\nicmp6\n"},
 	{{"show", "flows", "proto", "tcp", "h"}, "host\nhome\n"},
 	{{"show", "flows", "src", ""}, ""},
 	{{"show", "rules", ""}, ""},
 	{{"show", "drops", "reason", "tcp-"}, "tcp-flags\ntcp-state\ntcp-window\ntcp-reset\n"},
-	{{"monitor", "p"}, "ports\nport\nproto\n"},
+	{{"monitor", "p"}, "ports\nport\nproto\npath\n"},
 	{{"monitor", "drops", "co"}, "count\n"},
 	{{"monitor", "count", ""}, ""},
 	{{"flush", ""}, "flows\nforwards\nnegative\n"},

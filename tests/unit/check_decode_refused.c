@@ -510,6 +510,28 @@ START_TEST(icmp_errors_malformed)
 }
 END_TEST
 
+/* A later fragment has no transport header: no checksum is at offset 0 (or anywhere in front of its
+ * data) that could be completed. */
+START_TEST(partial_checksum_of_later_fragment)
+{
+	static const uint8_t protos[] = {IPPROTO_NUM_TCP, IPPROTO_NUM_UDP};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct vnet v = {.flags = VNET_F_NEEDS_CSUM,
+				 .csum_offset = (uint16_t)sample_sum_at(protos[i])};
+		struct pkt p;
+
+		frag4(protos[i], 100, 40);
+		ck_assert_int_eq(decode_bytes(sample_data(&s), s.len, &p, v), DROP_L4_CHECKSUM);
+		frag6(protos[i], 800);
+		s.proto = 0;
+		sample_fill(&s, 40);
+		sample_end(&s);
+		ck_assert_int_eq(decode_bytes(sample_data(&s), s.len, &p, v), DROP_L4_CHECKSUM);
+	}
+}
+END_TEST
+
 /* Neighbour discovery keeps its odd addresses; with a fragment header it is refused (RFC 6980). */
 START_TEST(neighbour_discovery)
 {
@@ -554,6 +576,7 @@ int main(void)
 	tcase_add_test(t, udp_length);
 	tcase_add_test(t, transport_checksums);
 	tcase_add_test(t, partial_checksum_place);
+	tcase_add_test(t, partial_checksum_of_later_fragment);
 	tcase_add_test(t, icmp_error_for_somebody_else);
 	tcase_add_test(t, icmp_errors_malformed);
 	tcase_add_test(t, neighbour_discovery);

@@ -113,8 +113,20 @@ START_TEST(test_address)
 	ck_assert_uint_eq(check().n, 0);
 	netns_run("ip address add 10.1.0.254/24 dev a1");
 	expect_mended("10.1.0.254");
+	netns_run("ip -6 route add blackhole default metric 4096");
 	netns_run("ip address add 2001:db8::fe/64 dev a0 nodad");
 	expect_mended("2001:db8::fe");
+}
+END_TEST
+
+/* Not with a MAC address of the daemon's own: the kernel then sees nothing of what passes. */
+START_TEST(test_ip6_default_route)
+{
+	netns_run("ip address add 2001:db8::1/64 dev a0 nodad");
+	params.ports[0].has_mac = true;
+	ck_assert_uint_eq(check().n, 0);
+	params.ports[0].has_mac = false;
+	expect_mended("no route");
 }
 END_TEST
 
@@ -154,6 +166,7 @@ int main(void)
 	tcase_add_test(tc, test_ip6_forwarding);
 	tcase_add_test(tc, test_offloads);
 	tcase_add_test(tc, test_address);
+	tcase_add_test(tc, test_ip6_default_route);
 	tcase_add_test(tc, test_mtu);
 	tcase_add_test(tc, test_nothing_to_say);
 	suite_add_tcase(s, tc);

@@ -768,6 +768,84 @@ START_TEST(port_is_down)
 }
 END_TEST
 
+/* --- a MAC address of the daemon's own -----------------------------------------------------------
+ */
+
+static const struct macaddr daemons = {{2, 0xfc, 0, 0, 1, 1}};
+#define OWN_MAC "mac = \"02:fc:00:00:01:01\""
+
+/* Frames to it and to the device's address are taken, frames from either are not; they leave with
+ * it, and virtual addresses have it. */
+START_TEST(own_mac)
+{
+	static const struct macaddr other = {{2, 0xfc, 0, 0, 1, 2}};
+	struct rig *r = rig_new(OWN_MAC, PASS);
+	struct macaddr device = rig_mac(INSIDE);
+	struct rig_packet p = {.src = "10.1.0.9", .dst = "10.1.0.1", .proto = 1, .type = 8};
+	struct arp arp;
+	struct nd nd;
+
+	for (unsigned i = 0; i < 2; i++) {
+		send_raw(r, &udp4, i ? &daemons : &device, NULL);
+		ck_assert(macaddr_eq(&rig_only(r, OUTSIDE)->eth_src, &daemons));
+		send_raw(r, &udp4, NULL, i ? &daemons : &device);
+		ck_assert_dropped(r, DROP_SPOOFED, i + 1);
+		send_raw(r, &p, i ? &daemons : &device, NULL);
+		ck_assert(macaddr_eq(&rig_only(r, INSIDE)->eth_src, &daemons));
+	}
+	send_raw(r, &udp4, &other, NULL);
+	ck_assert_dropped(r, DROP_OTHER_HOST, 1);
+	send_arp(r, INSIDE, "10.1.0.9", "10.1.0.1");
+	ck_assert_uint_eq(r->n_out, 1);
+	ck_assert_int_eq(arp_parse(&arp, &r->out[0].frame, r->out[0].pkt.l3), DROP_NONE);
+	ck_assert(macaddr_eq(&arp.sender_mac, &daemons));
+	ck_assert(macaddr_eq(&r->out[0].pkt.eth_src, &daemons));
+	send_solicitation(r, "fd00:1::9", "fd00:1::1");
+	ck_assert_uint_eq(r->n_out, 1);
+	ck_assert_int_eq(nd_parse(&nd, &r->out[0].pkt), DROP_NONE);
+	ck_assert(macaddr_eq(&nd.mac, &daemons));
+	ck_assert(macaddr_eq(&r->out[0].pkt.eth_src, &daemons));
+	rig_free(r);
+}
+END_TEST
+
+/* Neighbours learn from requests: an address of the kernel's must not come to lie behind the
+ * daemon's MAC address, which the kernel does not listen to. */
+START_TEST(own_mac_asks)
+{
+	struct rig *r = rig_new(OWN_MAC, PASS);
+	struct engine_address host = {.port = OUTSIDE};
+	struct macaddr device = rig_mac(OUTSIDE);
+	struct rig_packet p = _i % 2 ? udp6 : udp4;
+	const struct macaddr *want = _i / 2 ? &device : &daemons;
+	const struct rig_out *out = &r->out[0];
+	struct arp arp;
+	struct nd nd;
+
+	if (_i / 2) {
+		ck_assert_int_eq(prefix_parse_host(&host.prefix,
+						   _i % 2 ? "2001:db8:2::7/64" : "192.0.2.7/24"),
+				 0);
+		engine_set_addresses(r->engine, &host, 1);
+	}
+	r->answer = false;
+	rig_send(r, INSIDE, &p);
+	ck_assert_uint_eq(r->n_out, 1);
+	ck_assert_uint_eq(out->port, OUTSIDE);
+	ck_assert(macaddr_eq(&out->pkt.eth_src, want));
+	if (_i % 2) {
+		ck_assert_int_eq(nd_parse(&nd, &out->pkt), DROP_NONE);
+		ck_assert(nd.has_mac && macaddr_eq(&nd.mac, want));
+		ck_assert_uint_eq(nd.src.b[15], _i / 2 ? 7 : 1);
+	} else {
+		ck_assert_int_eq(arp_parse(&arp, &out->frame, out->pkt.l3), DROP_NONE);
+		ck_assert(macaddr_eq(&arp.sender_mac, want));
+		ck_assert_uint_eq(arp.sender_ip.b[15], _i / 2 ? 7 : 1);
+	}
+	rig_free(r);
+}
+END_TEST
+
 /* --- kinds of ports ------------------------------------------------------------------------------
  */
 
@@ -950,6 +1028,8 @@ static void add_addresses(TCase *t)
 	tcase_add_loop_test(t, addresses_that_stay_on_their_link, 0, 8);
 	tcase_add_loop_test(t, no_route, 0, 2);
 	tcase_add_test(t, port_is_down);
+	tcase_add_test(t, own_mac);
+	tcase_add_loop_test(t, own_mac_asks, 0, 4);
 	tcase_add_test(t, vlan_ports);
 	tcase_add_test(t, vlan_translated);
 	tcase_add_test(t, capture_ports);

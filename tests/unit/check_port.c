@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <sys/resource.h>
 
 #include <pcap/pcap.h>
 
@@ -25,9 +26,33 @@
 static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 static char err[256];
 
-static struct port *make_port(enum port_backend backend, const char *device)
+/* How a test's ports work: BACKEND_PACKET with and without a receive ring, or BACKEND_PCAP. */
+enum { RING, QUEUE, PCAP };
+
+static enum port_backend backend_of(int kind)
 {
-	struct port_params params = {.backend = backend, .rx_buffer = 4 << 20};
+	return kind == PCAP ? BACKEND_PCAP : BACKEND_PACKET;
+}
+
+/* Attach; for QUEUE no memory can be mapped meanwhile. */
+static int attach(struct port *p, int kind)
+{
+	struct rlimit old, none;
+	int rc;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &old), 0);
+	none = (struct rlimit){.rlim_cur = 1, .rlim_max = old.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, kind == QUEUE ? &none : &old), 0);
+	rc = port_attach(p, 0, err, sizeof(err));
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &old), 0);
+	ck_assert_msg(rc < 0 || port_has_ring(p) == (kind == RING), "%s ring",
+		      kind == RING ? "no" : "a");
+	return rc;
+}
+
+static struct port *make_port(int kind, const char *device)
+{
+	struct port_params params = {.backend = backend_of(kind), .rx_buffer = 4 << 20};
 	snprintf(params.name, sizeof(params.name), "%s", device);
 	snprintf(params.device, sizeof(params.device), "%s", device);
 	struct port *p = port_new(&params, 7, err, sizeof(err));
@@ -35,10 +60,10 @@ static struct port *make_port(enum port_backend backend, const char *device)
 	return p;
 }
 
-static struct port *open_port(enum port_backend backend, const char *device)
+static struct port *open_port(int kind, const char *device)
 {
-	struct port *p = make_port(backend, device);
-	ck_assert_msg(port_attach(p, 0, err, sizeof(err)) == 0, "%s", err);
+	struct port *p = make_port(kind, device);
+	ck_assert_msg(attach(p, kind) == 0, "%s", err);
 	ck_assert(port_attached(p));
 	ck_assert_int_ge(port_fd(p), 0);
 	return p;
@@ -119,8 +144,8 @@ START_TEST(test_both_ways)
 	static const uint32_t sizes[] = {60, 61, 590, 1513, 1514};
 	static uint8_t room[5][1514];
 	struct frame f[5];
-	struct port *a = open_port((enum port_backend)_i, "a0");
-	struct port *b = open_port((enum port_backend)_i, "a1");
+	struct port *a = open_port(_i, "a0");
+	struct port *b = open_port(_i, "a1");
 	struct port_stats st;
 
 	for (unsigned i = 0; i < 5; i++)
@@ -148,8 +173,8 @@ START_TEST(test_batches)
 	enum { N = 200 };
 	static uint8_t room[N][100];
 	struct frame f[N], got[PORT_BATCH];
-	struct port *a = open_port((enum port_backend)_i, "a0");
-	struct port *b = open_port((enum port_backend)_i, "a1");
+	struct port *a = open_port(_i, "a0");
+	struct port *b = open_port(_i, "a1");
 	int64_t deadline = netns_now_ms() + NETNS_DEADLINE_MS;
 	unsigned next = 0;
 
@@ -178,8 +203,8 @@ START_TEST(test_destinations)
 	static const uint8_t other[6] = {2, 9, 9, 9, 9, 9};
 	static const uint8_t group[6] = {0x33, 0x33, 0xff, 1, 2, 3};
 	uint8_t room[2][60];
-	struct port *a = open_port((enum port_backend)_i, "a0");
-	struct port *b = open_port((enum port_backend)_i, "a1");
+	struct port *a = open_port(_i, "a0");
+	struct port *b = open_port(_i, "a1");
 	struct frame f[2] = {make_frame(room[0], 60, other, 1), make_frame(room[1], 60, group, 2)};
 
 	/* a veth delivers every group; other devices only when told to */
@@ -187,13 +212,51 @@ START_TEST(test_destinations)
 	ck_assert_uint_eq(port_tx(a, f, 2), 2);
 	expect_frame(b, &f[1]);
 	port_free(b);
-	struct port_params params = {.backend = (enum port_backend)_i, .promiscuous = true};
+	struct port_params params = {.backend = backend_of(_i), .promiscuous = true};
 	strcpy(params.device, "a1");
 	b = port_new(&params, 7, err, sizeof(err));
-	ck_assert_int_eq(port_attach(b, 0, err, sizeof(err)), 0);
+	ck_assert_int_eq(attach(b, _i), 0);
 	ck_assert_uint_eq(port_tx(a, f, 2), 2);
 	expect_frame(b, &f[0]);
 	expect_frame(b, &f[1]);
+	port_free(a);
+	port_free(b);
+}
+END_TEST
+
+/* An Ethernet address of the port's own, beside the device's and next to others. */
+START_TEST(test_own_mac)
+{
+	static const uint8_t own[6] = {2, 0xfc, 1, 2, 3, 4};
+	static const uint8_t near[3][6] = {
+		{2, 0xfc, 1, 2, 3, 5}, {2, 0xfc, 1, 3, 3, 4}, {0, 0xfc, 1, 2, 3, 4}};
+	struct port_params params = {.backend = backend_of(_i), .has_mac = true};
+	uint8_t room[6][60];
+	struct frame f[6];
+	struct port *a = open_port(_i, "a0");
+	struct port_stats st;
+
+	strcpy(params.device, "a1");
+	memcpy(params.mac.b, own, sizeof(own));
+	struct port *b = port_new(&params, 7, err, sizeof(err));
+	ck_assert_msg(attach(b, _i) == 0, "%s", err);
+	for (unsigned i = 0; i < 3; i++)
+		f[i] = make_frame(room[i], 60, near[i], (uint8_t)i);
+	f[3] = make_frame(room[3], 60, own, 3);
+	f[4] = make_frame(room[4], 60, broadcast, 4);
+	f[5] = make_frame(room[5], 60, broadcast, 5);
+	netns_run("ip link set dev a1 address 02:aa:bb:cc:dd:ee");
+	memcpy(room[5], "\x02\xaa\xbb\xcc\xdd\xee", 6);
+	ck_assert_uint_eq(port_tx(a, f, 6), 6);
+	for (unsigned i = 3; i < 6; i++)
+		expect_frame(b, &f[i]);
+	port_get_stats(b, &st);
+	ck_assert_uint_eq(st.rx_dropped, 0);
+	/* The device was told to let it in, while the port is attached: a veth has no filter for
+	 * that, so it takes everything. */
+	netns_run("ip -d link show dev a1 | grep -q 'promiscuity 1'");
+	port_detach(b);
+	netns_run("ip -d link show dev a1 | grep -q 'promiscuity 0'");
 	port_free(a);
 	port_free(b);
 }
@@ -203,8 +266,8 @@ END_TEST
 START_TEST(test_vlan)
 {
 	uint8_t room[200];
-	struct port *a = open_port((enum port_backend)_i, "a0");
-	struct port *b = open_port((enum port_backend)_i, "a1");
+	struct port *a = open_port(_i, "a0");
+	struct port *b = open_port(_i, "a1");
 	struct frame f = make_frame(room, 200, broadcast, 3);
 
 	memcpy(room + 12, "\x81\0\x60\x2a\x88\xb5", 6); /* priority 3, VLAN 42 */
@@ -254,8 +317,8 @@ static struct frame make_tcp(uint8_t *room, uint32_t payload, unsigned vlan)
 START_TEST(test_partial_checksum)
 {
 	static uint8_t room[2000];
-	struct port *a = open_port(BACKEND_PACKET, "a0");
-	struct port *b = open_port(BACKEND_PACKET, "a1");
+	struct port *a = open_port(_i, "a0");
+	struct port *b = open_port(_i, "a1");
 
 	for (unsigned vlan = 0; vlan < 2; vlan++) {
 		struct frame f = make_tcp(room, 100, vlan);
@@ -287,8 +350,8 @@ START_TEST(test_super_frame)
 	static uint8_t room[FRAME_MAX];
 	static const uint32_t payloads[] = {3 * GSO_SIZE, 30000, 64000};
 	netns_veth("b0", "b1");
-	struct port *a = open_port(BACKEND_PACKET, "a0"), *b = open_port(BACKEND_PACKET, "a1");
-	struct port *c = open_port(BACKEND_PACKET, "b0"), *d = open_port(BACKEND_PACKET, "b1");
+	struct port *a = open_port(_i, "a0"), *b = open_port(_i, "a1");
+	struct port *c = open_port(_i, "b0"), *d = open_port(_i, "b1");
 
 	ck_assert(port_takes_gso(a) && port_takes_partial_csum(a));
 	for (unsigned i = 0; i < 3; i++) {
@@ -320,7 +383,7 @@ START_TEST(test_super_frame_without_tso)
 	enum { PAYLOAD = 10 * GSO_SIZE };
 	static uint8_t room[FRAME_MAX], small[2][60];
 	netns_run("ethtool -K a0 tso off gso off >/dev/null");
-	struct port *a = open_port(BACKEND_PACKET, "a0"), *b = open_port(BACKEND_PACKET, "a1");
+	struct port *a = open_port(_i, "a0"), *b = open_port(_i, "a1");
 	struct frame f[3] = {make_frame(small[0], 60, broadcast, 1), make_super(room, PAYLOAD),
 			     make_frame(small[1], 60, broadcast, 2)};
 	struct port_stats st;
@@ -346,7 +409,7 @@ END_TEST
 START_TEST(test_no_offloads)
 {
 	static uint8_t room[FRAME_MAX], small[60];
-	struct port *a = open_port(BACKEND_PCAP, "a0"), *b = open_port(BACKEND_PCAP, "a1");
+	struct port *a = open_port(PCAP, "a0"), *b = open_port(PCAP, "a1");
 	struct frame f[3] = {make_super(room, 5000), make_tcp(room, 100, 0),
 			     make_frame(small, 60, broadcast, 2)};
 	struct port_stats st;
@@ -366,8 +429,8 @@ END_TEST
 START_TEST(test_too_long)
 {
 	static uint8_t room[3][3000];
-	struct port *a = open_port((enum port_backend)_i, "a0");
-	struct port *b = open_port((enum port_backend)_i, "a1");
+	struct port *a = open_port(_i, "a0");
+	struct port *b = open_port(_i, "a1");
 	struct frame f[3] = {make_frame(room[0], 100, broadcast, 1),
 			     make_frame(room[1], 3000, broadcast, 2),
 			     make_frame(room[2], 200, broadcast, 3)};
@@ -389,7 +452,7 @@ START_TEST(test_full)
 {
 	uint8_t room[60];
 	struct frame f[5];
-	struct port *a = open_port(BACKEND_PACKET, "a0");
+	struct port *a = open_port(RING, "a0");
 	struct port_stats st;
 
 	netns_run("ip link set dev a1 down");
@@ -406,8 +469,8 @@ END_TEST
 START_TEST(test_down_and_up)
 {
 	uint8_t room[60];
-	struct port *a = open_port((enum port_backend)_i, "a0");
-	struct port *b = open_port((enum port_backend)_i, "a1");
+	struct port *a = open_port(_i, "a0");
+	struct port *b = open_port(_i, "a1");
 	struct frame f = make_frame(room, 60, broadcast, 1), got;
 
 	netns_run("ip link set dev a0 down");
@@ -415,10 +478,10 @@ START_TEST(test_down_and_up)
 	ck_assert(!port_attached(a));
 	ck_assert_int_eq(port_fd(a), -1);
 	ck_assert_int_eq(port_rx(a, &got, 1), -ENETDOWN);
-	ck_assert_int_eq(port_attach(a, 0, err, sizeof(err)), -ENETDOWN);
+	ck_assert_int_eq(attach(a, _i), -ENETDOWN);
 	ck_assert_ptr_nonnull(strstr(err, "a0"));
 	netns_run("ip link set dev a0 up");
-	ck_assert_int_eq(port_attach(a, 0, err, sizeof(err)), 0);
+	ck_assert_int_eq(attach(a, _i), 0);
 	/* The carrier of a veth comes back a moment after "up". */
 	int64_t deadline = netns_now_ms() + NETNS_DEADLINE_MS;
 	while (port_tx(b, &f, 1) != 1)
@@ -433,7 +496,7 @@ END_TEST
 START_TEST(test_send_when_down)
 {
 	uint8_t room[60];
-	struct port *a = open_port((enum port_backend)_i, "a0");
+	struct port *a = open_port(_i, "a0");
 	struct frame f[3];
 	struct port_stats st;
 
@@ -452,7 +515,7 @@ END_TEST
 START_TEST(test_recreated)
 {
 	uint8_t room[60];
-	struct port *a = open_port((enum port_backend)_i, "a0");
+	struct port *a = open_port(_i, "a0");
 	struct frame f = make_frame(room, 60, broadcast, 1);
 	unsigned old = if_nametoindex("a0");
 
@@ -465,7 +528,7 @@ START_TEST(test_recreated)
 	netns_veth("a0", "a1");
 	ck_assert_uint_ne(if_nametoindex("a0"), old);
 	ck_assert_msg(port_attach(a, if_nametoindex("a0"), err, sizeof(err)) == 0, "%s", err);
-	struct port *b = open_port((enum port_backend)_i, "a1");
+	struct port *b = open_port(_i, "a1");
 	ck_assert_uint_eq(port_tx(b, &f, 1), 1);
 	expect_frame(a, &f);
 	port_free(a);
@@ -475,7 +538,7 @@ END_TEST
 
 START_TEST(test_missing_device)
 {
-	struct port *p = make_port((enum port_backend)_i, "none0");
+	struct port *p = make_port(_i, "none0");
 	ck_assert(!port_attached(p));
 	ck_assert_int_eq(port_fd(p), -1);
 	ck_assert_int_eq(port_attach(p, 0, err, sizeof(err)), -ENODEV);
@@ -488,7 +551,7 @@ END_TEST
 START_TEST(test_no_ethernet)
 {
 	netns_run("ip tuntap add mode tun dev t0 && ip link set dev t0 up");
-	struct port *p = make_port((enum port_backend)_i, "t0");
+	struct port *p = make_port(_i, "t0");
 	int rc = port_attach(p, 0, err, sizeof(err));
 	ck_assert_int_eq(rc, -EMEDIUMTYPE);
 	port_free(p);
@@ -501,14 +564,14 @@ START_TEST(test_kernel_drops)
 	enum { N = 4096 };
 	static uint8_t room[1000];
 	struct port_params params = {.backend = BACKEND_PACKET, .rx_buffer = 65536};
-	struct port *a = open_port(BACKEND_PACKET, "a0");
+	struct port *a = open_port(_i, "a0");
 	struct frame f = make_frame(room, 1000, broadcast, 1), got[PORT_BATCH];
 	struct port_stats st;
 	unsigned received = 0;
 
 	strcpy(params.device, "a1");
 	struct port *b = port_new(&params, 7, err, sizeof(err));
-	ck_assert_int_eq(port_attach(b, 0, err, sizeof(err)), 0);
+	ck_assert_int_eq(attach(b, _i), 0);
 	for (unsigned i = 0; i < N; i++)
 		ck_assert_uint_eq(port_tx(a, &f, 1), 1);
 	for (int n; (n = port_rx(b, got, PORT_BATCH)) > 0; port_release(b))
@@ -518,6 +581,149 @@ START_TEST(test_kernel_drops)
 	ck_assert_uint_gt(st.rx_dropped, 0);
 	ck_assert_uint_ge(received + st.rx_dropped, N);
 	ck_assert_uint_le(received + st.rx_dropped, N + 64);
+	port_free(a);
+	port_free(b);
+}
+END_TEST
+
+/* --- the receive ring --- */
+
+static uint32_t mixed_len(unsigned i)
+{
+	static const uint32_t lens[] = {60, 1514, 5000, 64000, 1000, 20000};
+
+	return lens[i % 6];
+}
+
+/* Frames that lie in slots and frames that come by the queue, with and without a tag, keep their
+ * order and their bytes, also when the ring has wrapped many times. */
+START_TEST(test_mixed)
+{
+	enum { N = 60, ROUNDS = 20 };
+	static uint8_t room[N][FRAME_MAX];
+	static struct frame sent[N];
+	struct port_params params = {.backend = BACKEND_PACKET, .rx_buffer = 65536};
+	struct port *a = open_port(_i, "a0");
+	struct port_stats st;
+
+	strcpy(params.device, "a1");
+	params.rx_buffer = 2 << 20;
+	struct port *b = port_new(&params, 7, err, sizeof(err));
+	ck_assert_int_eq(attach(b, _i), 0);
+	for (unsigned i = 0; i < N; i++) {
+		sent[i] = make_tcp(room[i], mixed_len(i) - 58, i % 4 == 1 ? 42 : 0);
+		room[i][sent[i].len - 1] = (uint8_t)i;
+		if (sent[i].len > 1518) {
+			sent[i].vnet.gso_type = VNET_GSO_TCPV4;
+			sent[i].vnet.gso_size = GSO_SIZE;
+		}
+	}
+	for (unsigned k = 0; k < N * ROUNDS; k += 10) {
+		struct frame got[PORT_BATCH];
+		unsigned at = k % N, seen = 0;
+		ck_assert_uint_eq(port_tx(a, &sent[at], 10), 10);
+		while (seen < 10) {
+			int n = port_rx(b, got, PORT_BATCH);
+			ck_assert_int_ge(n, 0);
+			for (int i = 0; i < n; i++, seen++) {
+				const struct frame *want = &sent[at + seen];
+				ck_assert_uint_eq(got[i].len, want->len);
+				ck_assert_mem_eq(got[i].data, want->data, want->len);
+				ck_assert_mem_eq(&got[i].vnet.gso_type, &want->vnet.gso_type, 1);
+				memset(got[i].data - FRAME_HEADROOM, 0x5a, FRAME_HEADROOM);
+			}
+			port_release(b);
+			if (n == 0)
+				netns_wait(port_fd(b), netns_now_ms() + NETNS_DEADLINE_MS);
+		}
+	}
+	port_get_stats(b, &st);
+	ck_assert_uint_eq(st.rx_frames, N * ROUNDS);
+	ck_assert_uint_eq(st.rx_dropped + st.rx_truncated, 0);
+	port_free(a);
+	port_free(b);
+}
+END_TEST
+
+/* Super-frames that neither a slot nor the full queue had room for are counted as lost. */
+START_TEST(test_long_frames_lost)
+{
+	enum { N = 100 };
+	static uint8_t room[FRAME_MAX];
+	struct port_params params = {.backend = BACKEND_PACKET, .rx_buffer = 262144};
+	struct port *a = open_port(RING, "a0");
+	struct frame f = make_super(room, 60000), got[PORT_BATCH];
+	struct port_stats st;
+	unsigned received = 0;
+
+	strcpy(params.device, "a1");
+	struct port *b = port_new(&params, 7, err, sizeof(err));
+	ck_assert_int_eq(attach(b, RING), 0);
+	for (unsigned i = 0; i < N; i++)
+		ck_assert_uint_eq(port_tx(a, &f, 1), 1);
+	for (int n; (n = port_rx(b, got, PORT_BATCH)) > 0; port_release(b)) {
+		ck_assert_mem_eq(got[0].data, f.data, f.len);
+		received += (unsigned)n;
+	}
+	port_get_stats(b, &st);
+	ck_assert_uint_gt(received, 0);
+	ck_assert_uint_gt(st.rx_dropped, 0);
+	ck_assert_uint_eq(received + st.rx_dropped, N);
+	port_free(a);
+	port_free(b);
+}
+END_TEST
+
+/* What was borrowed stays until it is given back, even if the port is detached meanwhile: other
+ * ports may have yet to send it. */
+START_TEST(test_borrowed_over_detach)
+{
+	uint8_t room[2][60];
+	struct port *a = open_port(_i, "a0"), *b = open_port(_i, "a1");
+	struct frame f = make_frame(room[0], 60, broadcast, 1), again, got;
+
+	for (unsigned i = 0; i < 2; i++) { /* released, and not */
+		ck_assert_uint_eq(port_tx(a, &f, 1), 1);
+		got = receive(b);
+		port_detach(b);
+		ck_assert(!port_has_ring(b));
+		ck_assert_mem_eq(got.data, f.data, f.len);
+		got.data[0] = 1;
+		if (i == 0)
+			port_release(b);
+		ck_assert_int_eq(attach(b, _i), 0);
+		again = make_frame(room[1], 60, broadcast, 2);
+		ck_assert_uint_eq(port_tx(a, &again, 1), 1);
+		expect_frame(b, &again);
+	}
+	ck_assert_uint_eq(port_tx(a, &f, 1), 1);
+	receive(b);
+	port_free(a);
+	port_free(b);
+}
+END_TEST
+
+/* A batch is no longer than asked for, and what is left is not lost. */
+START_TEST(test_small_batches)
+{
+	static uint8_t room[10][60];
+	struct port *a = open_port(_i, "a0"), *b = open_port(_i, "a1");
+	struct frame f[10], got[PORT_BATCH];
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < 10; i++)
+		f[i] = make_frame(room[i], 60, broadcast, (uint8_t)i);
+	ck_assert_uint_eq(port_tx(a, f, 10), 10);
+	while (seen < 10) {
+		int n = port_rx(b, got, 3);
+		ck_assert_int_ge(n, 0);
+		ck_assert_int_le(n, 3);
+		for (int i = 0; i < n; i++)
+			ck_assert_mem_eq(got[i].data, room[seen++], 60);
+		port_release(b);
+		if (n == 0)
+			netns_wait(port_fd(b), netns_now_ms() + NETNS_DEADLINE_MS);
+	}
 	port_free(a);
 	port_free(b);
 }
@@ -678,22 +884,27 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(live, setup, NULL);
 	tcase_set_timeout(live, 60);
-	tcase_add_loop_test(live, test_both_ways, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_loop_test(live, test_batches, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_loop_test(live, test_destinations, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_loop_test(live, test_vlan, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_test(live, test_partial_checksum);
-	tcase_add_test(live, test_super_frame);
-	tcase_add_test(live, test_super_frame_without_tso);
+	tcase_add_loop_test(live, test_both_ways, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_batches, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_destinations, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_own_mac, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_vlan, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_partial_checksum, RING, QUEUE + 1);
+	tcase_add_loop_test(live, test_super_frame, RING, QUEUE + 1);
+	tcase_add_loop_test(live, test_super_frame_without_tso, RING, QUEUE + 1);
 	tcase_add_test(live, test_no_offloads);
-	tcase_add_loop_test(live, test_too_long, BACKEND_PACKET, BACKEND_PCAP + 1);
+	tcase_add_loop_test(live, test_too_long, RING, PCAP + 1);
 	tcase_add_test(live, test_full);
-	tcase_add_loop_test(live, test_down_and_up, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_loop_test(live, test_send_when_down, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_loop_test(live, test_recreated, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_loop_test(live, test_missing_device, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_loop_test(live, test_no_ethernet, BACKEND_PACKET, BACKEND_PCAP + 1);
-	tcase_add_test(live, test_kernel_drops);
+	tcase_add_loop_test(live, test_down_and_up, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_send_when_down, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_recreated, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_missing_device, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_no_ethernet, RING, PCAP + 1);
+	tcase_add_loop_test(live, test_kernel_drops, RING, QUEUE + 1);
+	tcase_add_loop_test(live, test_mixed, RING, QUEUE + 1);
+	tcase_add_test(live, test_long_frames_lost);
+	tcase_add_loop_test(live, test_borrowed_over_detach, RING, QUEUE + 1);
+	tcase_add_loop_test(live, test_small_batches, RING, QUEUE + 1);
 	suite_add_tcase(s, live);
 	tcase_add_checked_fixture(files, setup_files, teardown_files);
 	tcase_add_test(files, test_file_round_trip);

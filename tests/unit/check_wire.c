@@ -1,7 +1,7 @@
 /*
  * check_wire.c - the wire format: pinned bytes, every prefix refused, nothing impossible accepted.
  */
-/* proves: FC-15 */
+/* proves: FC-15 HD-15 HD-24 */
 #include <check.h>
 #include <stdio.h>
 
@@ -18,6 +18,9 @@ union message {
 	struct wire_keys keys;
 	struct wire_forward forward;
 	struct wire_yield yield;
+	struct wire_path path;
+	struct flow_key path_ask;
+	struct wire_targets targets;
 };
 
 static bool get(uint8_t type, struct rcur *c, union message *m)
@@ -37,6 +40,12 @@ static bool get(uint8_t type, struct rcur *c, union message *m)
 		return wire_get_keys(c, &m->keys);
 	case WIRE_FORWARD:
 		return wire_get_forward(c, &m->forward);
+	case WIRE_PATH:
+		return wire_get_path(c, &m->path);
+	case WIRE_PATH_ASK:
+		return wire_get_path_ask(c, &m->path_ask);
+	case WIRE_TARGETS:
+		return wire_get_targets(c, &m->targets);
 	default:
 		return wire_get_yield(c, &m->yield);
 	}
@@ -66,6 +75,15 @@ static void put(uint8_t type, struct wcur *c, const union message *m)
 	case WIRE_FORWARD:
 		wire_put_forward(c, &m->forward);
 		break;
+	case WIRE_PATH:
+		wire_put_path(c, &m->path);
+		break;
+	case WIRE_PATH_ASK:
+		wire_put_path_ask(c, &m->path_ask);
+		break;
+	case WIRE_TARGETS:
+		wire_put_targets(c, &m->targets);
+		break;
 	default:
 		wire_put_yield(c, &m->yield);
 		break;
@@ -74,6 +92,8 @@ static void put(uint8_t type, struct wcur *c, const union message *m)
 
 #define KEY4 "0406 04d2 0050 c0000201 c6336401"
 #define KEY6 "0611 1000 0035 20010db8000000000000000000000001 20010db8000000000000000000000002"
+#define TARGET                                                                                     \
+	"1122334455667788 0000000000000001 0014 0064 00" /* identity, version, node, weight */
 #define NONCE "00112233445566778899aabbccddeeff"
 
 /* Every kind of message, byte by byte. `tail`: its last so many bytes are a packet, and a packet
@@ -99,6 +119,15 @@ static const struct sample {
 	{WIRE_RELEASE, 0, "02" KEY4 KEY6},
 	{WIRE_FORWARD, 4, "a430d84680aabd0b 45000014"},
 	{WIRE_YIELD, 0, KEY6 "0014 02 00000064"},
+	{WIRE_PATH, 0, KEY4 "0003"},
+	{WIRE_PATH, 0, KEY6 "ffff"},
+	{WIRE_PATH, 0, KEY6 "0000"}, /* the flow is not known */
+	{WIRE_PATH_ASK, 0, KEY4},
+	{WIRE_PATH_ASK, 0, KEY6},
+	{WIRE_TARGETS, 0, "01" TARGET},
+	{WIRE_TARGETS, 0,
+	 "03" TARGET "0000000000000000 ffffffffffffffff ffff 0100 01" /* the largest of all */
+	 "ffffffffffffffff 0102030405060708 0001 0000 01"},
 };
 #define N_SAMPLES ((int)(sizeof(samples) / sizeof(samples[0])))
 
@@ -304,6 +333,126 @@ START_TEST(impossible_others)
 }
 END_TEST
 
+START_TEST(impossible_path)
+{
+	assert_refused(WIRE_PATH, "0506 0001 0002 01000000 02000000 0003"); /* family 5 */
+	assert_refused(WIRE_PATH, "0406 0001 0002 02000000 01000000 0003"); /* b before a */
+	assert_refused(WIRE_PATH, KEY4 "0003 00");
+	assert_refused(WIRE_PATH_ASK, "0406 0001 0002 02000000 01000000");
+	assert_refused(WIRE_PATH_ASK, KEY4 "0003"); /* that would be the answer */
+	assert_refused(WIRE_PATH_ASK, KEY4 KEY4);
+}
+END_TEST
+
+/* Every path id that two bytes can say; 0 is "not known". */
+START_TEST(every_path)
+{
+	uint8_t bytes[16];
+	unsigned good = 0;
+
+	from_hex(bytes, KEY4);
+	for (unsigned path = 0; path < 65536; path++) {
+		struct rcur c = rcur_init(bytes, sizeof(bytes));
+		struct wire_path m;
+
+		bytes[14] = (uint8_t)(path >> 8);
+		bytes[15] = (uint8_t)path;
+		good += wire_get_path(&c, &m) && m.path == path && m.key.zone == 0;
+	}
+	ck_assert_uint_eq(good, 65536);
+}
+END_TEST
+
+START_TEST(impossible_targets)
+{
+	static const char *const bad[] = {
+		"1122334455667788 0000000000000000 0014 0064 00", /* version 0 */
+		"1122334455667788 0000000000000001 0000 0064 00", /* nobody's */
+		"1122334455667788 0000000000000001 0014 0101 00", /* weight 257 */
+		"1122334455667788 0000000000000001 0014 ffff 00",
+		"1122334455667788 0000000000000001 0014 0064 02",
+		"1122334455667788 0000000000000001 0014 0064 80",
+		"1122334455667788 0000000000000001 0014 0064 ff",
+	};
+	char hex[256];
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(hex, sizeof(hex), "01%s", bad[i]);
+		assert_refused(WIRE_TARGETS, hex);
+		snprintf(hex, sizeof(hex), "02%s%s", TARGET, bad[i]); /* one bad one spoils all */
+		assert_refused(WIRE_TARGETS, hex);
+	}
+	assert_refused(WIRE_TARGETS, "00");
+	assert_refused(WIRE_TARGETS, "00" TARGET);
+	assert_refused(WIRE_TARGETS, "01" TARGET "00");
+	assert_refused(WIRE_TARGETS, "01" TARGET TARGET);
+	assert_refused(WIRE_TARGETS, "02" TARGET);
+}
+END_TEST
+
+/* Every weight and flag that may be, and none besides. */
+START_TEST(values_of_targets)
+{
+	uint8_t bytes[22];
+	unsigned good = 0;
+
+	ck_assert_uint_eq(from_hex(bytes, "01" TARGET), sizeof(bytes));
+	for (unsigned v = 0; v < 65536; v++) {
+		struct rcur c = rcur_init(bytes, sizeof(bytes));
+		struct wire_targets m;
+
+		bytes[19] = (uint8_t)(v >> 8);
+		bytes[20] = (uint8_t)v;
+		good += wire_get_targets(&c, &m) == (v <= PARAMS_WEIGHT_MAX);
+	}
+	ck_assert_uint_eq(good, 65536);
+	bytes[19] = bytes[20] = 0;
+	for (unsigned v = 0; v < 256; v++) {
+		bytes[21] = (uint8_t)v;
+		ck_assert(get_bytes(WIRE_TARGETS, bytes, sizeof(bytes)) ==
+			  (v <= WIRE_TARGET_DRAINED));
+	}
+}
+END_TEST
+
+/* The fullest message fits one packet of any link that carries 1280 bytes, and has all that was put
+ * in; one more entry is refused. */
+START_TEST(number_of_targets)
+{
+	struct wire_targets m, again;
+	uint8_t bytes[1 + 21 * (WIRE_TARGETS_MAX + 1)];
+
+	for (unsigned i = 0; i < WIRE_TARGETS_MAX; i++)
+		m.v[i] = (struct wire_target){.identity = i * 0x0123456789abcdefu,
+					      .version = UINT64_MAX - i,
+					      .node_id = (uint16_t)(i + 1),
+					      .weight = (uint16_t)(i * 8),
+					      .flags = i & 1};
+	for (uint8_t n = 1; n <= WIRE_TARGETS_MAX; n++) {
+		struct wcur w = wcur_init(bytes, sizeof(bytes));
+		struct rcur r;
+
+		m.n = n;
+		wire_put_targets(&w, &m);
+		ck_assert_uint_eq(wcur_size(&w), 1 + 21u * n);
+		r = rcur_init(bytes, wcur_size(&w));
+		ck_assert(wire_get_targets(&r, &again));
+		ck_assert_uint_eq(again.n, n);
+		for (unsigned i = 0; i < n; i++) {
+			ck_assert_uint_eq(again.v[i].identity, m.v[i].identity);
+			ck_assert_uint_eq(again.v[i].version, m.v[i].version);
+			ck_assert_uint_eq(again.v[i].node_id, m.v[i].node_id);
+			ck_assert_uint_eq(again.v[i].weight, m.v[i].weight);
+			ck_assert_uint_eq(again.v[i].flags, m.v[i].flags);
+		}
+	}
+	ck_assert_uint_lt(1 + 21 * WIRE_TARGETS_MAX + WIRE_OVERHEAD + 48, 1280);
+	memcpy(bytes + 1 + 21 * WIRE_TARGETS_MAX, bytes + 1, 21);
+	bytes[0] = WIRE_TARGETS_MAX + 1;
+	ck_assert(!get_bytes(WIRE_TARGETS, bytes, sizeof(bytes)));
+}
+END_TEST
+
 START_TEST(number_of_keys)
 {
 	uint8_t bytes[1024];
@@ -402,7 +551,10 @@ START_TEST(names)
 	ck_assert_str_eq(wire_type_name(WIRE_NOT_HOME), "not-home");
 	ck_assert_str_eq(wire_type_name(WIRE_YIELD), "yield");
 	ck_assert_str_eq(wire_type_name(0), "unknown");
-	ck_assert_str_eq(wire_type_name(11), "unknown");
+	ck_assert_str_eq(wire_type_name(11), "path");
+	ck_assert_str_eq(wire_type_name(12), "path-ask");
+	ck_assert_str_eq(wire_type_name(13), "targets");
+	ck_assert_str_eq(wire_type_name(14), "unknown");
 	/* FNV-1a 64, published test values */
 	ck_assert_uint_eq(wire_segment_id(""), 0xcbf29ce484222325);
 	ck_assert_uint_eq(wire_segment_id("a"), 0xaf63dc4c8601ec8c);
@@ -426,6 +578,11 @@ int main(void)
 	tcase_add_test(t, impossible_key);
 	tcase_add_test(t, key_of_both_directions);
 	tcase_add_test(t, impossible_others);
+	tcase_add_test(t, impossible_path);
+	tcase_add_test(t, every_path);
+	tcase_add_test(t, impossible_targets);
+	tcase_add_test(t, values_of_targets);
+	tcase_add_test(t, number_of_targets);
 	tcase_add_test(t, number_of_keys);
 	tcase_add_test(t, packet_length_limit);
 	tcase_add_test(t, query_size);

@@ -326,8 +326,8 @@ static inline struct rig *rig_new(const char *port_options, const char *rest)
 	ck_assert_ptr_nonnull(r->engine);
 	engine_want_notes(r->engine, UINT32_MAX);
 	for (uint16_t port = 0; port < 2; port++) {
-		r->links[port] =
-			(struct engine_link){.up = true, .mac = rig_mac(port), .mtu = 1500};
+		r->links[port] = (struct engine_link){
+			.up = true, .mac = rig_mac(port), .mtu = 1500, .is_ours = true};
 		rig_link(r, port);
 	}
 	return r;

@@ -1,4 +1,4 @@
-"""tcp_drip.py ADDRESS PORT FILE [SOURCE_PORT]: one connection to an echo server that says a number every 20 ms
+"""tcp_drip.py ADDRESS PORT FILE [SOURCE_PORT [SOURCE_ADDRESS]]: one connection to an echo server that says a number every 20 ms
 and waits for it to come back; writes the last number that did to FILE. Ends when the connection
 does: status 0 after SIGTERM (closed in order), 1 when it broke."""
 import os
@@ -9,7 +9,7 @@ import time
 
 stop = []
 signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-source = ("", int(sys.argv[4])) if len(sys.argv) > 4 else None
+source = (sys.argv[5] if len(sys.argv) > 5 else "", int(sys.argv[4])) if len(sys.argv) > 4 else None
 sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60, source_address=source)
 number = 0
 try:

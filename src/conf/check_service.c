@@ -1,0 +1,378 @@
+/*
+ * What has to fit together around services and their targets.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "conf/reader.h"
+
+/* --- targets --------------------------------------------------------------------------------- */
+
+static bool is_given(cfg_t *s, const char *option)
+{
+	return reader_value(s, option, 0) != NULL;
+}
+
+static void refuse(struct reader *r, cfg_t *s, const char *option, const char *goes_with)
+{
+	if (is_given(s, option))
+		reader_error(r, reader_option_pos(r, s, option), s, option, "goes with %s only",
+			     goes_with);
+}
+
+/* A dispatcher of the next stage is known, found and watched as a member. */
+static void check_member_target(struct reader *r, cfg_t *s)
+{
+	static const char *const of_servers[] = {"addresses",  "port",	     "check",
+						 "check-port", "check-path", "check-host",
+						 "agent-port", NULL};
+
+	for (unsigned i = 0; of_servers[i]; i++)
+		refuse(r, s, of_servers[i], "a server, not with \"member\",");
+}
+
+static void check_options(struct reader *r, const struct target_params *t, cfg_t *s)
+{
+	const struct check_params *c = &t->check;
+
+	if (c->kind == CHECK_NONE) {
+		refuse(r, s, "check-port", "check = \"tcp\" or \"http\"");
+		refuse(r, s, "check-rise", "check = \"tcp\" or \"http\"");
+		refuse(r, s, "check-fall", "check = \"tcp\" or \"http\"");
+		if (c->agent_port == 0) {
+			refuse(r, s, "check-interval", "\"check\" or \"agent-port\"");
+			refuse(r, s, "check-timeout", "\"check\" or \"agent-port\"");
+		}
+	}
+	if (c->kind != CHECK_HTTP) {
+		refuse(r, s, "check-path", "check = \"http\"");
+		refuse(r, s, "check-host", "check = \"http\"");
+	}
+}
+
+/* Both become part of the request as they are. */
+static void check_request(struct reader *r, cfg_t *s, const char *option, const char *text)
+{
+	for (; *text; text++)
+		if (!isgraph((unsigned char)*text)) {
+			reader_error(r, reader_option_pos(r, s, option), s, option,
+				     "white space or another byte that HTTP does not allow there; "
+				     "allowed are printable ASCII characters");
+			return;
+		}
+}
+
+static void check_server_address(struct reader *r, cfg_t *s, const struct ipaddr *a)
+{
+	const struct port_params *own = reader_own_address(r->params, a);
+
+	if (own)
+		reader_error(r, reader_host_pos(r, s, "addresses", a), s, "addresses",
+			     "an address of this node's port \"%s\"; allowed are addresses of "
+			     "the server",
+			     own->name);
+}
+
+static void check_target(struct reader *r, uint32_t i)
+{
+	const struct target_params *t = &r->params->targets[i];
+	cfg_t *s = r->target_section[i];
+
+	if (is_given(s, "member")) {
+		check_member_target(r, s);
+		return;
+	}
+	if (cfg_size(s, "addresses") == 0)
+		reader_error(r, reader_section_pos(r, s), s, NULL,
+			     "neither \"addresses\" of a server nor \"member\"; give one of them");
+	if (t->has_v4)
+		check_server_address(r, s, &t->v4);
+	if (t->has_v6)
+		check_server_address(r, s, &t->v6);
+	check_options(r, t, s);
+	check_request(r, s, "check-path", t->check.path);
+	check_request(r, s, "check-host", t->check.host);
+}
+
+/* --- a service and one of its targets -------------------------------------------------------- */
+
+struct use {
+	const struct service_params *service;
+	cfg_t *section;
+	const char *option; /* "targets" or "sorry" */
+	const struct target_params *target;
+};
+
+/* Looked for only when there is something to say: lists may be long. */
+static struct report_pos use_pos(const struct reader *r, const struct use *u)
+{
+	return reader_name_pos(r, u->section, u->option, u->target->name);
+}
+
+static void check_use_family(struct reader *r, const struct use *u)
+{
+	const struct service_params *s = u->service;
+
+	for (uint32_t i = 0; i < s->n_addresses; i++) {
+		bool v4 = ipaddr_is_v4(&s->addresses[i]);
+
+		if (v4 ? u->target->has_v4 : u->target->has_v6)
+			continue;
+		reader_error(
+			r, use_pos(r, u), u->section, u->option,
+			"target \"%s\" has no %s address, but the service has; both must be of "
+			"the same families",
+			u->target->name, v4 ? "IPv4" : "IPv6");
+		return;
+	}
+}
+
+/* Towards a next stage that is this node, or one before it, flows would go in a circle. */
+static void check_use_member(struct reader *r, const struct use *u)
+{
+	const struct params *p = r->params;
+	const char *name = p->members[u->target->member].name;
+
+	if (strcmp(name, p->node) == 0)
+		reader_error(r, use_pos(r, u), u->section, u->option,
+			     "target \"%s\" is this node itself; allowed are servers and other "
+			     "members",
+			     u->target->name);
+	for (uint32_t i = 0; i < p->n_dispatchers; i++)
+		for (uint32_t j = 0; j < p->dispatchers[i].n_from; j++)
+			if (p->dispatchers[i].from[j] == u->target->member)
+				reader_error(r, use_pos(r, u), u->section, u->option,
+					     "target \"%s\" is in \"from\" of dispatcher \"%s\", "
+					     "so flows would go in a circle; allowed are servers "
+					     "and later stages",
+					     u->target->name, p->dispatchers[i].name);
+}
+
+static void check_use(struct reader *r, const struct use *u)
+{
+	const struct target_params *t = u->target;
+
+	if (t->member != PARAMS_NONE) {
+		check_use_member(r, u);
+		return;
+	}
+	if (t->has_v4 || t->has_v6)
+		check_use_family(r, u);
+	if (t->port != 0 && u->service->technology == TECHNOLOGY_L4_2)
+		reader_error(r, use_pos(r, u), u->section, u->option,
+			     "target \"%s\" has a \"port\" of its own; allowed with technology "
+			     "\"l4/3\" only, l4/2 leaves the port as it is",
+			     t->name);
+}
+
+static void check_targets_of(struct reader *r, const struct service_params *s, cfg_t *section)
+{
+	const struct params *p = r->params;
+	struct use u = {.service = s, .section = section, .option = "targets"};
+
+	for (uint32_t i = 0; i < s->targets.n; i++) {
+		uint16_t index = p->target_lists[s->targets.first + i];
+
+		u.target = &p->targets[index];
+		check_use(r, &u);
+		if (index == s->sorry)
+			reader_error(r, reader_option_pos(r, section, "sorry"), section, "sorry",
+				     "\"%s\" is in \"targets\", too; allowed is one that steps in "
+				     "when none of them is up",
+				     u.target->name);
+	}
+	if (s->sorry == PARAMS_NONE)
+		return;
+	u.option = "sorry";
+	u.target = &p->targets[s->sorry];
+	check_use(r, &u);
+}
+
+/* Each target that is checked has a port to be checked by: one of its own, or one of a service, or
+ * HTTP's. */
+static void check_ports_known(struct reader *r)
+{
+	const struct params *p = r->params;
+	bool used[PARAMS_TARGETS] = {false}, known[PARAMS_TARGETS] = {false};
+
+	for (uint32_t i = 0; i < p->n_services; i++) {
+		const struct service_params *s = &p->services[i];
+
+		for (uint32_t j = 0; j <= s->targets.n; j++) {
+			uint16_t t =
+				j < s->targets.n ? p->target_lists[s->targets.first + j] : s->sorry;
+			if (t == PARAMS_NONE)
+				continue;
+			used[t] = true;
+			known[t] |= s->n_ports > 0;
+		}
+	}
+	for (uint32_t i = 0; i < p->n_targets; i++) {
+		const struct target_params *t = &p->targets[i];
+		cfg_t *s = r->target_section[i];
+
+		if (t->check.kind == CHECK_TCP && used[i] && !known[i] && t->check.port == 0 &&
+		    t->port == 0 && !is_given(s, "member"))
+			reader_error(r, reader_option_pos(r, s, "check"), s, "check",
+				     "by which port? none of its services lists any; give "
+				     "\"check-port\"");
+	}
+}
+
+/* --- a service ------------------------------------------------------------------------------- */
+
+static bool has_family(const struct ipaddr *a, uint32_t n, bool v4)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (ipaddr_is_v4(&a[i]) == v4)
+			return true;
+	return false;
+}
+
+static void check_sources(struct reader *r, const struct service_params *s, cfg_t *section)
+{
+	struct report_pos at = reader_option_pos(r, section, "sources");
+
+	if (s->n_sources == 0)
+		return;
+	if (s->technology != TECHNOLOGY_L4_3)
+		reader_error(r, at, section, "sources",
+			     "goes with technology = \"l4/3\" only; l4/2 rewrites no address");
+	for (unsigned v4 = 0; s->n_addresses > 0 && v4 < 2; v4++) {
+		const char *family = v4 ? "IPv4" : "IPv6";
+		bool asked = has_family(s->addresses, s->n_addresses, v4);
+		bool source = has_family(s->sources, s->n_sources, v4);
+
+		if (asked && !source)
+			reader_error(
+				r, at, section, "sources",
+				"no %s address, but the service has one; give a source of each "
+				"family",
+				family);
+		if (source && !asked)
+			reader_error(r, at, section, "sources",
+				     "an %s address, but the service has none; allowed are sources "
+				     "of its families",
+				     family);
+	}
+}
+
+static bool has_address(const struct service_params *s, const struct ipaddr *a)
+{
+	for (uint32_t i = 0; i < s->n_addresses; i++)
+		if (ipaddr_eq(&s->addresses[i], a))
+			return true;
+	return false;
+}
+
+/* The last port from `from` on that the service takes without a gap; from - 1 when it does not take
+ * that one. */
+static uint32_t taken_to(const struct service_params *s, uint32_t from)
+{
+	if (s->n_ports == 0)
+		return UINT16_MAX;
+	for (uint32_t i = 0; i < s->n_ports; i++)
+		if (s->ports[i].lo <= from && from <= s->ports[i].hi)
+			return s->ports[i].hi;
+	return from - 1;
+}
+
+/* Nothing follows from a service whose protocol or ports are wrong. */
+static bool is_judged(const struct reader *r, uint32_t service)
+{
+	const struct service_params *s = &r->params->services[service];
+
+	return s->proto != 0 && s->n_ports == cfg_size(r->service_section[service], "ports");
+}
+
+/* The earlier service that takes `port` of address `a` first, NULL when none does; *last becomes
+ * the last port it takes in a row. */
+static const struct service_params *taken_by(const struct reader *r, uint32_t service,
+					     const struct ipaddr *a, uint32_t port, uint32_t *last)
+{
+	const struct params *p = r->params;
+
+	for (uint32_t i = 0; i < service; i++) {
+		const struct service_params *s = &p->services[i];
+
+		if (s->proto != p->services[service].proto || !has_address(s, a) ||
+		    !is_judged(r, i))
+			continue;
+		*last = taken_to(s, port);
+		if (*last >= port)
+			return s;
+	}
+	return NULL;
+}
+
+/* The earlier service that hides a whole range of ports of an address, with others perhaps. */
+static const struct service_params *hidden_by(const struct reader *r, uint32_t service,
+					      const struct ipaddr *a, struct range range)
+{
+	const struct service_params *first = NULL;
+
+	for (uint32_t port = range.lo; port <= range.hi;) {
+		uint32_t last;
+		const struct service_params *s = taken_by(r, service, a, port, &last);
+
+		if (!s)
+			return NULL;
+		if (!first)
+			first = s;
+		port = last + 1;
+	}
+	return first;
+}
+
+/* Packets go to the first service in the file that matches. */
+static void check_hidden(struct reader *r, uint32_t service)
+{
+	const struct params *p = r->params;
+	const struct service_params *s = &p->services[service], *by = NULL;
+	const struct range all = {.lo = 1, .hi = UINT16_MAX};
+	cfg_t *section = r->service_section[service];
+
+	for (uint32_t i = 0; i < s->n_addresses; i++)
+		for (uint32_t j = 0; j < s->n_ports || j == 0; j++) {
+			by = hidden_by(r, service, &s->addresses[i],
+				       s->n_ports ? s->ports[j] : all);
+			if (!by)
+				return;
+		}
+	if (by)
+		reader_error(r, reader_section_pos(r, section), section, NULL,
+			     "can never match: earlier services take all its addresses and ports, "
+			     "such as service \"%s\" in line %u; the first that matches serves",
+			     by->name, by->line);
+}
+
+static bool is_served(struct reader *r)
+{
+	for (uint32_t i = 0; i < r->params->n_dispatchers; i++)
+		if (!reader_has_role(r, i) || r->params->dispatchers[i].role != DISPATCH_OUTER)
+			return true;
+	return false;
+}
+
+void reader_check_services(struct reader *r)
+{
+	const struct params *p = r->params;
+
+	for (uint32_t i = 0; i < p->n_targets; i++)
+		check_target(r, i);
+	for (uint32_t i = 0; i < p->n_services; i++) {
+		const struct service_params *s = &p->services[i];
+		cfg_t *section = r->service_section[i];
+
+		check_targets_of(r, s, section);
+		check_sources(r, s, section);
+		if (is_judged(r, i))
+			check_hidden(r, i);
+	}
+	check_ports_known(r);
+	if (p->n_services > 0 && !is_served(r))
+		reader_error(r, reader_section_pos(r, r->service_section[0]), r->service_section[0],
+			     NULL,
+			     "no dispatcher of this node serves it; give one with role = \"inner\" "
+			     "or \"stage\"");
+}

@@ -1,0 +1,238 @@
+/*
+ * rows_dispatch.c - the tables of dispatchers: firewalls, services, targets and flows.
+ */
+#include <stdio.h>
+
+#include "ctl/rows_cells.h"
+
+static const struct column dispatcher_columns[] = {
+	{"DISPATCHER", false}, {"ROLE", false}, {"PORT", false},    {"ALGORITHM", false},
+	{"PATH", false},       {"ID", true},	{"ADDRESS", false}, {"MAC", false},
+	{"STATE", false},      {"SINCE", true}, {"WEIGHT", true},   {"FLOWS", true},
+	{"PACKETS", true},     {"BYTES", true}, {"PROBE", false},   {"WHY", false},
+};
+
+static void probe(struct table *t, const json_t *path)
+{
+	const json_t *p = json_object_get(path, "probe");
+	const char *state = text_field(p, "state", "-");
+	char buf[TEXT_ROOM];
+
+	if (!json_is_object(p))
+		table_cell(t, TINT_NONE, "-");
+	else
+		table_cellf(t, strcmp(state, "missed") == 0 ? TINT_WARN : TINT_NONE, "%.20s %s ago",
+			    state, text_duration(buf, text_real(p, "age_s")));
+}
+
+static void path_row(struct table *t, const json_t *record, const json_t *path)
+{
+	word(t, record, "dispatcher");
+	word(t, record, "role");
+	word(t, record, "firewall_port");
+	word(t, record, "algorithm");
+	word(t, path, "path");
+	word(t, path, "id");
+	word(t, path, "address");
+	word(t, path, "mac");
+	state(t, path);
+	duration(t, path, "since_s");
+	word(t, path, "weight");
+	count(t, path, "flows");
+	both_ways(t, path, "packets");
+	both_ways(t, path, "bytes");
+	probe(t, path);
+	word(t, path, "why");
+}
+
+/* The dispatcher itself, then one row for each of its firewalls. */
+static void dispatcher_row(struct table *t, const json_t *record)
+{
+	const json_t *paths = json_object_get(record, "paths"), *path;
+	size_t i, n_up = 0;
+
+	json_array_foreach (paths, i, path)
+		n_up += strcmp(text_field(path, "state", "-"), "up") == 0;
+	word(t, record, "dispatcher");
+	word(t, record, "role");
+	word(t, record, "firewall_port");
+	word(t, record, "algorithm");
+	for (unsigned k = 0; k < 4; k++) /* path, id, address, mac */
+		table_cell(t, TINT_NONE, "-");
+	if (json_array_size(paths) == 0)
+		table_cell(t, TINT_NONE, "-");
+	else
+		table_cellf(t, n_up == json_array_size(paths) ? TINT_GOOD : TINT_BAD,
+			    "%zu of %zu up", n_up, json_array_size(paths));
+	table_cell(t, TINT_NONE, "-"); /* since, weight */
+	table_cell(t, TINT_NONE, "-");
+	count(t, record, "flows");
+	for (unsigned k = 0; k < 4; k++) /* packets, bytes, probe, why */
+		table_cell(t, TINT_NONE, "-");
+	json_array_foreach (paths, i, path)
+		path_row(t, record, path);
+}
+
+static const struct column service_columns[] = {
+	{"SERVICE", false},    {"PROTO", false},     {"ADDRESSES", false}, {"PORTS", false},
+	{"TECHNOLOGY", false}, {"ALGORITHM", false}, {"AFFINITY", true},   {"FLOWS", true},
+	{"REFUSED", true},     {"PACKETS", true},    {"BYTES", true},	   {"TARGETS", false},
+};
+
+/* "web1 web2(down) sorry1(sorry)" */
+static void service_targets(struct table *t, const json_t *record)
+{
+	const json_t *list = json_object_get(record, "targets"), *x;
+	char buf[TEXT_ROOM] = "";
+	enum tint tint = TINT_NONE;
+	size_t i, n = 0;
+
+	json_array_foreach (list, i, x) {
+		const char *s = text_field(x, "state", "-");
+		bool up = strcmp(s, "up") == 0;
+
+		tint = up ? tint : TINT_WARN;
+		n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%s%.40s%s", i ? " " : "",
+				      text_field(x, "target", "-"),
+				      json_is_true(json_object_get(x, "sorry")) ? "(sorry)" : "");
+		if (!up && n < sizeof(buf))
+			n += (size_t)snprintf(buf + n, sizeof(buf) - n, "(%.10s)", s);
+		if (n >= sizeof(buf))
+			break;
+	}
+	table_cell(t, tint, buf);
+}
+
+static void service_row(struct table *t, const json_t *record)
+{
+	const json_t *ports = json_object_get(record, "ports");
+	char buf[TEXT_ROOM];
+
+	word(t, record, "service");
+	word(t, record, "proto");
+	word(t, record, "addresses");
+	table_cell(t, TINT_NONE, json_array_size(ports) ? text_value(buf, ports) : "all");
+	word(t, record, "technology");
+	word(t, record, "algorithm");
+	duration(t, record, "affinity_s");
+	count(t, record, "flows_total");
+	count(t, record, "refused");
+	both_ways(t, record, "packets");
+	both_ways(t, record, "bytes");
+	service_targets(t, record);
+}
+
+static const struct column target_columns[] = {
+	{"TARGET", false}, {"STATE", false},  {"SINCE", true},	{"ADDRESS", false},  {"OUT", false},
+	{"WEIGHT", true},  {"SET-BY", false}, {"FLOWS", true},	{"TOTAL", true},     {"RATE", true},
+	{"PACKETS", true}, {"BYTES", true},   {"CHECK", false}, {"SERVICES", false}, {"WHY", false},
+};
+
+/* "10.4.0.11,fd00:4::11 port 8080", or the member of the next stage. */
+static void target_address(struct table *t, const json_t *record)
+{
+	const json_t *port = json_object_get(record, "port");
+	const char *member = text_field(record, "member", NULL);
+	char buf[TEXT_ROOM];
+
+	if (member)
+		table_cellf(t, TINT_NONE, "member %.64s", member);
+	else if (json_is_integer(port))
+		table_cellf(t, TINT_NONE, "%.200s port %" JSON_INTEGER_FORMAT,
+			    text_value(buf, json_object_get(record, "addresses")),
+			    json_integer_value(port));
+	else
+		word(t, record, "addresses");
+}
+
+/* What it gets, and of what: "0/4" when it is drained, "3/4" when its agent says 75 %. */
+static void target_weight(struct table *t, const json_t *record)
+{
+	uint64_t effective = text_number(record, "effective");
+	uint64_t weight = text_number(record, "weight");
+
+	if (effective == weight)
+		word(t, record, "weight");
+	else
+		table_cellf(t, TINT_WARN, "%llu/%llu", (unsigned long long)effective,
+			    (unsigned long long)weight);
+}
+
+static void target_row(struct table *t, const json_t *record)
+{
+	word(t, record, "target");
+	state(t, record);
+	duration(t, record, "since_s");
+	target_address(t, record);
+	word(t, record, "out");
+	target_weight(t, record);
+	word(t, record, "set_by");
+	count(t, record, "flows");
+	count(t, record, "flows_total");
+	count(t, record, "rate");
+	both_ways(t, record, "packets");
+	both_ways(t, record, "bytes");
+	word(t, record, "check");
+	word(t, record, "services");
+	word(t, record, "why");
+}
+
+static const struct column flow_columns[] = {
+	{"PROTO", false},      {"SOURCE", false}, {"DESTINATION", false}, {"STATE", false},
+	{"DISPATCHER", false}, {"PATH", false},	  {"SERVICE", false},	  {"TECHNOLOGY", false},
+	{"TARGET", false},     {"SERVER", false}, {"AGE", true},	  {"IDLE", true},
+	{"PACKETS", true},     {"BYTES", true},
+};
+
+/* "fw1 (stamp, inner)": whom, how chosen, and for a later stage which one before said so. */
+static void chosen(struct table *t, const json_t *record, const char *key, const char *by_key,
+		   const char *from_key)
+{
+	const char *name = text_field(record, key, NULL), *by = text_field(record, by_key, NULL);
+	const char *from = from_key ? text_field(record, from_key, NULL) : NULL;
+
+	if (name && by)
+		table_cellf(t, TINT_NONE, "%.64s (%.32s%s%.64s)", name, by, from ? ", " : "",
+			    from ? from : "");
+	else
+		word(t, record, key);
+}
+
+static void flow_row(struct table *t, const json_t *record)
+{
+	char buf[TEXT_ROOM];
+
+	word(t, record, "proto");
+	endpoints(t, record);
+	word(t, record, "state");
+	word(t, record, "dispatcher");
+	chosen(t, record, "path", "path_by", "upstream");
+	word(t, record, "service");
+	word(t, record, "technology");
+	chosen(t, record, "target", "target_by", NULL);
+	table_cell(t, TINT_NONE,
+		   text_endpoint(buf, json_object_get(record, "server"), "dst", "dport"));
+	duration(t, record, "age_s");
+	duration(t, record, "idle_s");
+	both_ways(t, record, "packets");
+	both_ways(t, record, "bytes");
+}
+
+const struct rows *rows_of_dispatch(const char *what)
+{
+#define ROWS(name, columns, row)                                                                   \
+	{                                                                                          \
+		name, columns, sizeof(columns) / sizeof(columns[0]), row                           \
+	}
+	static const struct rows all[] = {
+		ROWS("dispatchers", dispatcher_columns, dispatcher_row),
+		ROWS("services", service_columns, service_row),
+		ROWS("targets", target_columns, target_row),
+		ROWS("dispatched flows", flow_columns, flow_row),
+	};
+#undef ROWS
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i].what, what) == 0)
+			return &all[i];
+	return NULL;
+}

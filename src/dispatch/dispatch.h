@@ -1,0 +1,327 @@
+/*
+ * dispatch.h - the dispatchers of one node: outer, inner and later stages (HD-1 to HD-24).
+ *
+ *            outer                    firewalls                  inner                  stages
+ *  clients ──[ports]──(choose path)──[firewall-port]── fw1..n ──[firewall-port]──(learn path,
+ *                                                                choose target, stamp)──[ports]──▶
+ *
+ * Every port of the configuration that a dispatcher names belongs to it; frames received there come
+ * to dispatch_packet instead of the firewall role. A frame is from
+ *   - a firewall (its source MAC is that of a path, on the firewall-port): teaches the path;
+ *   - the stage before (its source MAC is that of a member in `from`): stamp or message tell it;
+ *   - anybody else on one of the other ports: a client (outer), a server or inside host.
+ * The path option is taken out of every SYN; it is believed only from the stage before.
+ *
+ * Files: dispatch.c (who sent it, what flow, the order of things), balance.c (what passes between
+ * the two sides of a sandwich), serve.c (services: choose a target, l4/2, l4/3), stage.c (path by
+ * stamp and message), path.c (firewalls: MAC addresses, probes, verdicts), target.c (weights,
+ * load, health verdicts, sharing between dispatchers), dflow.c (the life of a flow).
+ */
+#ifndef DISPATCH_DISPATCH_H
+#define DISPATCH_DISPATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cluster/channel.h"
+#include "dispatch/affinity.h"
+#include "dispatch/choice.h"
+#include "dispatch/flow.h"
+#include "dispatch/service.h"
+#include "flow/frag.h"
+#include "flow/table.h"
+#include "node/node.h"
+
+struct traffic {
+	uint64_t packets, bytes;
+};
+
+/* A firewall, as one dispatcher of this node sees it. */
+struct path {
+	bool on_segment;    /* it has an address on this dispatcher's firewall-port */
+	struct ipaddr addr; /* that one */
+	struct hop hop;
+	bool has_mac;
+	struct macaddr mac;
+	struct traffic to, from;
+	uint64_t flows_total;
+	uint64_t rate_mark; /* packets when the rate was last computed */
+	/* probes */
+	uint64_t nonce[2], sent_ns;
+	uint16_t sequence;
+	uint32_t good, bad; /* in a row */
+	bool waiting;
+	bool failed;	   /* the verdict; the candidate is up when it is not, and on the segment */
+	uint64_t since_ns; /* of the verdict */
+	const char *why;   /* static text: what it rests on, or NULL */
+};
+
+#define PATH_SLOTS 256 /* a power of two, several times PARAMS_PATHS */
+
+struct dispatcher {
+	const struct dispatcher_params *params;
+	uint16_t index;
+	struct path *paths;		   /* params->n_paths */
+	struct candidate *path_candidates; /* the same order */
+	struct choice *path_choice;
+	struct frag_table *fragments;
+	struct held_queue early; /* later fragments whose first has not come */
+	uint64_t early_due_ns, probe_due_ns, rate_due_ns;
+	uint8_t mac_slots[PATH_SLOTS]; /* hash of a firewall's MAC -> its index + 1, 0 = empty */
+	uint32_t neighbours_seen;      /* node.neighbour_changes that the slots know of */
+	uint32_t voices;	       /* own addresses on the firewall-port, while it is up */
+	uint64_t from_macs; /* filter: one bit per last byte of an upstream member's MAC */
+};
+
+/* A target; one array for the whole node. */
+struct target {
+	uint16_t port;	       /* where it is: port of the node, PARAMS_NO_PORT = not known yet */
+	struct ipaddr addr[2]; /* next hop by IPv4, IPv6; unspecified = none */
+	struct traffic to, from;
+	uint64_t flows_total;
+	uint32_t rate_packets;
+	bool checked;		 /* its check has given a verdict */
+	bool check_up;		 /* the check's verdict */
+	uint32_t good, bad;	 /* results of the check in a row */
+	const char *said;	 /* static text: what the last check said */
+	const char *why;	 /* static text: why it is up or down */
+	uint64_t since_ns;	 /* up or down since */
+	struct ipaddr server[2]; /* as configured: another is to be checked anew */
+	bool was_up, told_down;	 /* told_down: NOTE_TARGET_DOWN is out */
+	/* weight: of the configuration, set at run time, of the agent */
+	uint32_t configured;
+	uint32_t weight;      /* configured, or as set at run time */
+	uint8_t load_percent; /* agent: 0..100 of the weight; 100 when there is none */
+	bool drained;	      /* at run time */
+	bool agent_drained, agent_down, agent_maint;
+	uint64_t version; /* of weight and drained: larger wins between dispatchers */
+	uint16_t set_by;  /* node id that gave them; breaks ties; 0 = configuration */
+	uint8_t tell;	  /* how often the others are still told of them */
+};
+
+struct service_state {
+	struct choice *choice;
+	uint64_t flows_total, refused; /* refused: no target was up */
+	struct traffic to, from;
+	bool stale; /* `choice` does not know yet what has changed */
+};
+
+struct dispatch {
+	struct node *node;
+	const struct params *params;
+	struct channel *channel; /* NULL without a cluster */
+	uint64_t start_ns;
+
+	uint16_t port_dispatcher[PARAMS_PORTS]; /* index, or PARAMS_NONE */
+	uint32_t n_dispatchers;
+	struct dispatcher dispatchers[PARAMS_DISPATCHERS];
+
+	struct flow_table *flows;
+	uint32_t n_opening, evict_hand;
+	uint32_t sweep_pos; /* flows of what went down are looked for a few at a time */
+	bool sweeping;
+	uint64_t sweep_again_ns;
+
+	struct service_table *services;
+	struct service_state *service_states;
+	struct target *targets;
+	struct candidate *target_candidates;
+	struct affinity_table *affinities;
+	bool targets_stale;	     /* some service is */
+	uint16_t targets_generation; /* of the routes they were found by */
+	uint32_t links_seen;	     /* bit per port that has been up */
+	uint64_t targets_due_ns, target_rate_ns;
+	/* weights told to the other dispatchers */
+	uint64_t version_max; /* largest known */
+	uint64_t share_due_ns, share_all_ns;
+	uint8_t share_members[PARAMS_MEMBERS]; /* how often one that came up is still told all */
+
+	struct flow_table *waits; /* stage: packets that wait for word of their path */
+	uint64_t segment_ids[PARAMS_PORTS];
+};
+
+struct dispatch_lookup {
+	struct dispatcher *d;
+	struct flow_key key; /* zone = dispatcher */
+	uint64_t hash;
+	unsigned dir;	   /* of the packet, or for an ICMP error of the quoted packet */
+	uint16_t path;	   /* firewall that sent it, or PARAMS_NONE */
+	uint16_t upstream; /* member index + 1 of the stage before, 0 = none */
+	uint16_t stamp;	   /* path id that the stage before has put in, 0 = none */
+	bool prepared;
+	bool by_twin; /* the packet is as the server sees it (l4/3) */
+	struct frag *frag;
+};
+
+/* `seed` from the kernel. 0 or -ENOMEM; then nothing is left behind. Does nothing when the
+ * configuration has no dispatcher. */
+int dispatch_init(struct dispatch *d, struct node *node, struct channel *channel,
+		  const uint64_t seed[8]);
+void dispatch_fini(struct dispatch *d);
+/* Swap in a new configuration: every flow stays; what a flow names is found again by its name (HD-
+ * 24). `old` is the configuration so far. */
+int dispatch_configure(struct dispatch *d, const struct params *params);
+
+static inline bool dispatch_owns(const struct dispatch *d, uint16_t port)
+{
+	return d->n_dispatchers > 0 && d->port_dispatcher[port] != PARAMS_NONE;
+}
+
+/* As firewall_prepare, firewall_prefetch and firewall_packet. */
+void dispatch_prepare(struct dispatch *d, const struct pkt *pkt, struct dispatch_lookup *l);
+void dispatch_prefetch(struct dispatch *d, const struct dispatch_lookup *l);
+void dispatch_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+
+/* ICMP echo to or from one of the node's own virtual addresses on a port that dispatch_owns: true
+ * when it was a probe's (or the answer to one) and has been taken over. Asked before the node
+ * judges own addresses, since with outer and inner in one process both ends of a probe are own. */
+bool dispatch_probe(struct dispatch *d, struct pkt *pkt);
+
+/* A proven message: WIRE_PATH, WIRE_PATH_ASK, WIRE_TARGETS. */
+void dispatch_message(struct dispatch *d, struct channel_message *msg);
+void dispatch_members_changed(struct dispatch *d);
+void dispatch_member_up(struct dispatch *d, uint32_t member);
+
+uint64_t dispatch_tick(struct dispatch *d);
+uint32_t dispatch_flush(struct dispatch *d);
+
+/* Operator and checks. 0, -ENOENT, -EINVAL. `why` is static text. */
+int dispatch_set_weight(struct dispatch *d, const char *target, uint32_t weight);
+int dispatch_set_drain(struct dispatch *d, const char *target, bool drain);
+void dispatch_target_health(struct dispatch *d, uint16_t target, bool up, const char *why);
+/* The agent's word: percent of the weight (0..100), or an enum agent_word (agent.h). */
+void dispatch_target_load(struct dispatch *d, uint16_t target, int percent);
+
+/* --- between the files of this folder --- */
+
+/* dispatch.c */
+static inline bool dispatch_is_service(const struct dflow *f)
+{
+	return f->service != PARAMS_NONE;
+}
+/* A packet whose flow key is known. Takes the frame over. */
+void dispatch_route(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+/* On to where packets of that side of the flow go: a firewall, a target, or by the routes. Takes
+ * the frame over; addresses are as the receiver is to see them. */
+enum drop dispatch_send(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side);
+/* Whether dispatch_send has somebody to send packets of that side to. */
+bool dispatch_reaches(const struct dispatch *d, const struct dflow *f, unsigned side);
+/* Whether packets of that side go towards the firewalls. */
+bool dispatch_to_firewalls(const struct dispatch *d, const struct dflow *f, unsigned side);
+/* Rewrite a packet of that side into what the receiver sees (l4/3), from what clients see; nothing
+ * for other flows. */
+void dispatch_translate(struct dispatch *d, struct pkt *pkt, const struct dflow *f, unsigned side);
+/* Neither of a known flow nor the beginning of one: as configured (HD-4). */
+void dispatch_unknown(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+void dispatch_note(struct dispatch *d, enum note_type type, const struct dflow *f,
+		   const char *detail);
+
+/* dflow.c */
+struct dflow *dflow_find(struct dispatch *d, const struct flow_key *key, uint64_t hash,
+			 bool *by_twin);
+/* A new flow; an opening one gives way when the table is full. NULL: no room even so. */
+struct dflow *dflow_new(struct dispatch *d, const struct dispatch_lookup *l);
+/* Its twin: `t` is what the originator's packets look like on the server's side. False when that
+ * key is taken. */
+bool dflow_add_twin(struct dispatch *d, struct dflow *f, const struct pkt_tuple *t,
+		    uint8_t version);
+void dflow_remove(struct dispatch *d, struct dflow *f, enum drop reason);
+/* Path and target of a flow; the counters of who has how many flows follow. */
+void dflow_set_path(struct dispatch *d, struct dflow *f, uint16_t path, enum dflow_by by);
+void dflow_set_target(struct dispatch *d, struct dflow *f, uint16_t target, enum dflow_by by);
+/* After every packet: count, follow, arm. */
+void dflow_touch(struct dispatch *d, struct dflow *f, const struct pkt *pkt, unsigned side);
+/* Tell both sides of a TCP flow by resets, as far as they are reached and their numbers known. */
+void dflow_reset(struct dispatch *d, struct dflow *f);
+/* The tuple of packets of that side, in the form of this entry (flow or twin). */
+struct pkt_tuple dflow_tuple(const struct dflow *f, unsigned side);
+/* The client of a flow of a service. */
+struct ipaddr dflow_client(const struct dflow *f);
+uint64_t dflow_tick(struct dispatch *d);
+
+/* balance.c: between the two sides */
+void balance_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l,
+		    struct dflow *f);
+/* A packet of no flow, from the network side, by the static choice. Takes the frame over. */
+void balance_static(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+/* Towards the flow's firewall, or back to the stage before, or by the routes; another firewall when
+ * it is down and flows are to move. */
+enum drop balance_to_path(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side);
+/* What the frame's sender teaches of the flow's path. */
+void balance_learn(struct dispatch *d, const struct dispatch_lookup *l, struct dflow *f);
+/* Firewall for a new flow. PARAMS_NONE: none is up. */
+uint16_t balance_choose(struct dispatcher *x, const struct flow_key *key);
+
+/* serve.c: services */
+/* A packet from a client for a service; f NULL: of no known flow. Takes the frame over. */
+void serve_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l, struct dflow *f,
+		  uint16_t service);
+/* To the flow's target. Takes the frame over. */
+enum drop serve_to_target(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side);
+/* Before a packet goes to the flow's target: DROP_NONE, or it was dropped, or (DROP_COUNT) f has
+ * ended and the packet is to be routed anew. */
+enum drop serve_check_target(struct dispatch *d, struct pkt *pkt, struct dflow *f);
+/* A flow that a server begins towards a client that it serves (active FTP): the path of the
+ * client's affinity, the service's address as source. False: not such a flow. */
+bool serve_server_starts(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+/* The other way round: a client answers a flow that a server of a later stage has begun, past this
+ * node. It goes to the target of the client's affinity. False: not such a packet. */
+bool serve_client_answers(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+
+/* stage.c */
+int stage_init(struct dispatch *d, const struct hash_key *secret);
+/* Who sent this frame: the member index + 1 of a stage before, 0 = none. */
+uint16_t stage_upstream(const struct dispatch *d, const struct dispatcher *x,
+			const struct pkt *pkt);
+/* Read and take out the stamp of a SYN. */
+void stage_unstamp(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+/* The path of a new flow that came by the stage before. 0 with *path and *by; -EAGAIN: the packet
+ * waits for word of it (the frame was taken over); -ENOENT: it was dropped. */
+int stage_path(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l, uint16_t *path,
+	       enum dflow_by *by);
+/* A later fragment of a flow whose first packet waits like that waits, too. False: none does. */
+bool stage_join(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+/* To a dispatcher of the next stage, which is told the path with the flow's first packet. */
+enum drop stage_to_member(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side,
+			  uint16_t member);
+/* Back to the stage before. */
+enum drop stage_back(struct dispatch *d, struct pkt *pkt, struct dflow *f);
+/* The path of a flow that a next stage serves has changed. */
+void stage_tell(struct dispatch *d, const struct dflow *f, uint16_t member);
+void stage_message(struct dispatch *d, struct channel_message *msg);
+/* Port and MAC address of a member on a segment that a dispatcher of this node is on, too. */
+bool stage_member_mac(const struct dispatch *d, uint32_t member, uint16_t *port,
+		      struct macaddr *mac);
+uint64_t stage_tick(struct dispatch *d);
+
+/* path.c: fill in what follows from the configuration; what is known at run time (MAC address,
+ * verdict, counters) has been carried over by the caller or is zero. */
+int path_init(struct dispatch *d, struct dispatcher *x);
+uint16_t path_by_mac(struct dispatch *d, struct dispatcher *x, const struct macaddr *mac);
+bool path_probe(struct dispatch *d, struct dispatcher *x, struct pkt *pkt);
+uint16_t path_by_id(const struct params *p, uint16_t id); /* index or PARAMS_NONE */
+uint64_t path_tick(struct dispatch *d);
+
+/* target.c */
+/* Targets and candidates are those of d->params: what was known of them before a reload, else zero.
+ * From here on choice_update is called whenever a candidate of a service has changed. */
+int target_init(struct dispatch *d);
+/* Whether the target's flows may be sent to it: it is up, even if it takes no new ones. */
+bool target_usable(const struct dispatch *d, uint16_t target);
+/* Members, links or routes have changed: where is everybody now? */
+void target_refresh(struct dispatch *d);
+void target_member_up(struct dispatch *d, uint32_t member);
+void target_message(struct dispatch *d, struct channel_message *msg);
+uint64_t target_tick(struct dispatch *d);
+/* What is known of a target has changed: its candidate and all that follows; target_update then
+ * tells the choices of what several such calls have changed. */
+void target_judge(struct dispatch *d, uint16_t target);
+void target_update(struct dispatch *d);
+
+/* target_share.c */
+void target_share_init(struct dispatch *d);
+/* Its weight was set here: a new version, for all to know. */
+void target_share(struct dispatch *d, uint16_t target);
+uint64_t target_share_tick(struct dispatch *d);
+
+#endif
