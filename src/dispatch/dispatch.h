@@ -167,6 +167,15 @@ static inline bool dispatch_owns(const struct dispatch *d, uint16_t port)
 	return d->n_dispatchers > 0 && d->port_dispatcher[port] != PARAMS_NONE;
 }
 
+/* Whether packets from the node's own address on port `own` may come by `port`: with outer and
+ * inner in one process, what the one sends passes a firewall and reaches the other. */
+static inline bool dispatch_may_meet_own(const struct dispatch *d, uint16_t port, uint16_t own)
+{
+	return dispatch_owns(d, port) && own < PARAMS_PORTS && dispatch_owns(d, own) &&
+	       d->port_dispatcher[port] != d->port_dispatcher[own] &&
+	       d->dispatchers[d->port_dispatcher[port]].params->firewall_port == port;
+}
+
 /* As firewall_prepare, firewall_prefetch and firewall_packet. */
 void dispatch_prepare(struct dispatch *d, const struct pkt *pkt, struct dispatch_lookup *l);
 void dispatch_prefetch(struct dispatch *d, const struct dispatch_lookup *l);

@@ -244,12 +244,14 @@ static bool engine_is_icmp(const struct pkt *pkt)
 static enum drop engine_own_address(struct engine *e, struct pkt *pkt)
 {
 	const struct node_address *own = node_address_find(&e->node, &pkt->tuple.dst);
+	const struct node_address *src = node_address_find(&e->node, &pkt->tuple.src);
 	bool icmp = engine_is_icmp(pkt), dispatched;
 
 	dispatched = dispatch_owns(&e->dispatch, pkt->frame->port);
 	if (own && own->is_virtual && icmp && dispatched && dispatch_probe(&e->dispatch, pkt))
 		return DROP_COUNT; /* taken over */
-	if (node_address_find(&e->node, &pkt->tuple.src))
+	if (src &&
+	    !(src->is_virtual && dispatch_may_meet_own(&e->dispatch, pkt->frame->port, src->port)))
 		return DROP_SPOOFED;
 	if (!own)
 		return DROP_NONE;

@@ -499,6 +499,20 @@ static void run(struct bench *b)
 	}
 }
 
+/* What was measured is what was meant. */
+static void check(const struct bench *b)
+{
+	const uint64_t *n = engine_counters(b->engines[0]);
+	bool tcp = b->which->proto == 6;
+
+	if (b->which->role != SECOND)
+		return;
+	require(n[tcp ? COUNTER_STAMP_TAKEN : COUNTER_PATH_RECEIVED] >= b->n_flows / 2,
+		"paths did not come from the stage before");
+	require(!b->which->answers || n[COUNTER_DISPATCH_BYPASS] >= b->n_packets,
+		"answers did not go past the first stage");
+}
+
 static struct bench *bench_run(const struct bench_case *c, uint32_t n_flows, uint32_t n_targets,
 			       uint32_t n_packets)
 {
@@ -521,6 +535,7 @@ static struct bench *bench_run(const struct bench_case *c, uint32_t n_flows, uin
 	pass_time(b, 3000000000ULL); /* members meet, firewalls answer */
 	resolve(b);
 	run(b);
+	check(b);
 	return b;
 }
 

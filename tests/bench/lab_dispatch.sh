@@ -323,7 +323,8 @@ keep() { echo "$3" >>"$LAB_DIR/$1.$2"; } # WHAT KIND VALUE
 value() { # WHAT KIND: the median
 	[ -s "$LAB_DIR/$1.$2" ] && median <"$LAB_DIR/$1.$2"
 }
-# One row: each figure, with its ratio to the kernel's (to one stage less) and to HAProxy's. For
+ALSO=haproxy
+# One row: each figure, with its ratio to the kernel's (to one stage less) and to those ALSO given. For
 # figures that are better when lower the ratio is turned round.
 row() { # KIND FORMAT FACTOR LOWER? WHAT...
 	local kind=$1 format=$2 factor=$3 lower=$4 what figure of base
@@ -332,12 +333,12 @@ row() { # KIND FORMAT FACTOR LOWER? WHAT...
 	for what in "$@"; do
 		figure=$(value "$what" "$kind")
 		if [ -z "$figure" ]; then
-			printf ' - | - | - |'
+			printf ' - | - |%s' "${ALSO:+ - |}"
 			continue
 		fi
 		# shellcheck disable=SC2059 # the format is ours
 		printf " $format |" "$(awk -v v="$figure" -v f="$factor" 'BEGIN { print v * f }')"
-		for base in "${kernel_of[$kind]:-none}" haproxy; do
+		for base in "${kernel_of[$kind]:-none}" $ALSO; do
 			of=$(value "$what" "$base")
 			if [ -z "$of" ]; then
 				printf ' - |'
@@ -387,7 +388,7 @@ generate() { # SECONDS: sets sent, busy and spent (ns of the whole machine, of t
 	run_in client ping -q -c 1 -W 1 10.3.0.254 >/dev/null
 	mac=$(ip -n client -j neigh show to 10.3.0.254 | jq -r '.[0].lladdr')
 	before=$(busy_ns)
-	out=$(run_in client "$UDPGEN" -i eth0 -m "$mac" -s $CLIENT -d $VIP -n "$FLOWS" -t "$1" \
+	out=$(run_in client "$UDPGEN" -i eth0 -m "$mac" -a "$(mac_of client eth0)" -s $CLIENT -d $VIP -n "$FLOWS" -t "$1" \
 		${BENCH_RATE:+-r $BENCH_RATE})
 	after=$(busy_ns)
 	read -r _ sent _ spent _ <<<"$out"
@@ -424,7 +425,7 @@ calibrate() {
 }
 
 packets() {
-	local kind
+	local kind ALSO=
 	for FLOWS in 1000 100000; do
 		rm -f "$LAB_DIR"/packets.*
 		calibrate
@@ -434,8 +435,8 @@ packets() {
 		echo "CPU = busy time of the whole machine less what generating costs. Ratios of CPU are"
 		echo "turned round: more is better, as packets per busy CPU second."
 		echo
-		echo "| dispatcher | delivered/s | of the kernel's | of HAProxy's | ns CPU per packet | of the kernel's | of HAProxy's |"
-		echo "|---|---|---|---|---|---|---|"
+		echo "| dispatcher | delivered/s | of the kernel's | ns CPU per packet | of the kernel's |"
+		echo "|---|---|---|---|---|"
 		for kind in "${KINDS[@]}"; do
 			[ "$kind" = haproxy ] && continue
 			printf '%s%s\n' "$(row "$kind" %.0f 1 0 packets.rate)" \

@@ -3,8 +3,8 @@
 # bench.md in the build directory). The lab needs root and is left out without.
 #
 # BENCH_FULL=1: a long run of the engine's tables. BENCH_ROUNDS, BENCH_SECONDS, ...: see
-# lab_bench.sh. With valgrind installed, instructions per packet are counted exactly, which other
-# work on the machine does not disturb.
+# lab_bench.sh and lab_dispatch.sh. With valgrind installed, instructions per packet are counted
+# exactly, which other work on the machine does not disturb.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${top_builddir:-$here/../../build}
@@ -28,13 +28,13 @@ machine() {
 	echo
 }
 
-# instructions CASE FLOWS: one row
+# instructions PROGRAM CASE FLOWS: one row
 instructions() {
 	local out n=64000
-	[ "$2" -gt "$n" ] && n=$2
+	[ "$3" -gt "$n" ] && n=$3
 	out=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=measured \
-		"$programs/bench_engine" --one "$1" "$2" "$n" 2>&1) || return 1
-	awk -v what="$1" -v flows="$2" '/ packets,/ { n = $1 } / Collected :/ { c = $NF }
+		"$programs/$1" --one "$2" "$3" "$n" 2>&1) || return 1
+	awk -v what="$2" -v flows="$3" '/ packets,/ { n = $1 } / Collected :/ { c = $NF }
 		END { if (n && c) printf "| %s | %d | %.0f |\n", what, flows, c / n }' <<<"$out"
 }
 
@@ -50,9 +50,15 @@ table_instructions() {
 	echo "| case | flows | instructions |"
 	echo "|---|---|---|"
 	for what in state-udp state-tcp forward-udp forward-tcp tunnel-udp new-udp new-tcp miss; do
-		instructions $what 1000 || status=1
+		instructions bench_engine $what 1000 || status=1
 	done
-	instructions state-udp 100000 || status=1
+	instructions bench_engine state-udp 100000 || status=1
+	for what in outer-udp outer-tcp outer-back-tcp outer-new-tcp outer-static \
+		l42-udp l42-tcp l42-back-tcp l42-new-udp l42-new-tcp \
+		l43-udp l43-tcp l43-back-tcp l43-new-tcp \
+		stage-tcp stage-back-tcp stage-new-tcp stage-new-udp; do
+		instructions bench_dispatch $what 1000 || status=1
+	done
 	echo
 }
 
@@ -85,6 +91,7 @@ lab() {
 	code "$programs/bench_choice" $quick
 	say "engine"
 	"$programs/bench_engine" $quick || status=1
+	"$programs/bench_dispatch" $quick || status=1
 	say "instructions"
 	table_instructions
 	say "lab"

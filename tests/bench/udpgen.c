@@ -1,8 +1,8 @@
 /*
  * udpgen.c - sends small UDP datagrams of many flows as fast as it can, or at a given rate.
  *
- *   udpgen -i DEVICE -m GATEWAY_MAC -s SOURCE -d DESTINATION [-n FLOWS] [-r PER_SECOND] [-t
- * SECONDS]
+ *   udpgen -i DEVICE -m GATEWAY_MAC [-a OWN_MAC] -s SOURCE -d DESTINATION [-n FLOWS]
+ *          [-r PER_SECOND] [-t SECONDS]
  *
  * Frames of 60 bytes go out by an AF_PACKET socket, 64 a system call, round robin over the flows,
  * which differ in their ports. Prints "sent N ns N" when done. The sink is a counter in the
@@ -34,6 +34,7 @@
 struct options {
 	unsigned device;
 	uint8_t gateway[6];
+	uint8_t own[6]; /* by default a locally administered address; nobody answers to it */
 	struct in_addr source, destination;
 	uint32_t n_flows;
 	uint64_t rate; /* datagrams a second, 0 = no limit */
@@ -72,7 +73,7 @@ static void make_frame(uint8_t *f, const struct options *o)
 	uint8_t *ip = f + 14, *udp = ip + 20;
 
 	memcpy(f, o->gateway, 6);
-	f[6] = 2; /* a locally administered address; nobody answers to it */
+	memcpy(f + 6, o->own, 6);
 	put16(f + 12, ETHERTYPE_IP);
 	ip[0] = 0x45;
 	put16(ip + 2, FRAME - 14);
@@ -92,7 +93,7 @@ static void set_flow(uint8_t *f, uint32_t flow)
 
 static int usage(void)
 {
-	fputs("usage: udpgen -i DEVICE -m GATEWAY_MAC -s SOURCE -d DESTINATION "
+	fputs("usage: udpgen -i DEVICE -m GATEWAY_MAC [-a OWN_MAC] -s SOURCE -d DESTINATION "
 	      "[-n FLOWS] [-r PER_SECOND] [-t SECONDS]\n",
 	      stderr);
 	return 2;
@@ -114,13 +115,16 @@ static bool parse(struct options *o, int argc, char **argv)
 	bool ok = true;
 	int c;
 
-	while ((c = getopt(argc, argv, "i:m:s:d:n:r:t:")) != -1) {
+	while ((c = getopt(argc, argv, "i:m:a:s:d:n:r:t:")) != -1) {
 		switch (c) {
 		case 'i':
 			o->device = if_nametoindex(optarg);
 			break;
 		case 'm':
 			ok = ok && parse_mac(o->gateway, optarg);
+			break;
+		case 'a':
+			ok = ok && parse_mac(o->own, optarg);
 			break;
 		case 's':
 			ok = ok && inet_pton(AF_INET, optarg, &o->source) == 1;
@@ -194,7 +198,7 @@ static uint64_t run(int fd, const struct options *o, uint64_t begin)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.n_flows = 1000, .seconds = 5};
+	struct options o = {.own = {2}, .n_flows = 1000, .seconds = 5};
 	uint64_t begin, sent;
 	int fd;
 

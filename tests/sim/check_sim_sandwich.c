@@ -28,7 +28,7 @@
 #define FLOWS 24
 #define ACTS 3 /* schedules on one network, one after the other */
 #define IDS 4096
-#define NETWORKS_PER_TEST 25
+#define NETWORKS_PER_TEST 24
 #define TESTS 14
 #define RETRY_NS (300 * NET_MS)
 #define TRIES 30
@@ -71,6 +71,8 @@ struct flow {
 	bool done, reset, touched, forged, full;
 	unsigned walls; /* bits: firewalls that have passed packets of it */
 	unsigned servers;
+	bool struck, elsewhere; /* its firewall died; after that another saw it */
+	unsigned struck_step;
 	uint64_t pace_ns;
 };
 
@@ -85,6 +87,8 @@ struct script {
 	uint64_t seed;
 	unsigned act;
 	enum trouble trouble;
+	bool (*touched)(const struct flow *f); /* conversations that it may touch, or NULL */
+	uint64_t rush_ns;		       /* when many begin: it has just come or gone */
 	struct flow flows[FLOWS];
 	unsigned n_flows;
 	struct packet packets[IDS];
@@ -442,6 +446,7 @@ static void on_crossing(struct sandwich *s, unsigned wall, const struct pkt *pkt
 	if (id >= sc->n_packets)
 		return;
 	f = &sc->flows[sc->packets[id].flow];
+	f->elsewhere = f->elsewhere || (f->struck && !(sc->died & 1u << wall));
 	if (fate == FATE_PASSED) {
 		f->walls |= 1u << wall;
 	} else if (fate == FATE_LOST) {
@@ -531,6 +536,7 @@ static void draw_flow(struct script *sc)
 	bool v6 = dice(sc, 2);
 	struct pkt_tuple *t = &f->there;
 	struct ipaddr client = sandwich_client(1 + (unsigned)dice(sc, 200), v6);
+	uint64_t start = sc->net->net->now_ns + dice(sc, 1500) * NET_MS;
 
 	draw_kind(sc, f);
 	f->ends[0] = f->inside ? (dice(sc, 2) ? HOST_INSIDE : 0) : HOST_WORLD;
@@ -547,8 +553,10 @@ static void draw_flow(struct script *sc)
 				   : sandwich_host(HOST_INSIDE, v6);
 	f->seq[0] = (uint32_t)dice(sc, 1ULL << 32);
 	f->seq[1] = (uint32_t)dice(sc, 1ULL << 32);
-	net_at(sc->net->net, sc->net->net->now_ns + dice(sc, 1500) * NET_MS, flow_due,
-	       due(sc, index));
+	f->touched = sc->touched && sc->touched(f);
+	if (dice(sc, 3) == 0)
+		start = sc->rush_ns + dice(sc, 60) * NET_MS;
+	net_at(sc->net->net, start, flow_due, due(sc, index));
 }
 
 static struct plan draw_plan(struct rng *rng)
@@ -583,14 +591,6 @@ static struct script *script_of(struct net *n)
 	return ((struct sandwich *)n->arg)->arg;
 }
 
-/* Conversations that the trouble may touch. */
-static void touch(struct script *sc, bool (*which)(const struct flow *f))
-{
-	for (unsigned i = 0; i < sc->n_flows; i++)
-		if (which(&sc->flows[i]))
-			sc->flows[i].touched = true;
-}
-
 static bool by_stage(const struct flow *f)
 {
 	return f->service >= 0 && services[f->service].by_stage;
@@ -613,10 +613,10 @@ static void wall_dies(struct net *n, uint64_t wall)
 	sandwich_firewall(sc->net, (unsigned)wall, true);
 	sc->died |= 1u << wall;
 	for (unsigned i = 0; i < sc->n_flows; i++)
-		if (sc->flows[i].walls & 1u << wall && !sc->flows[i].done)
-			sc->flows[i].touched = true;
-	if (!sc->net->plan.learn) /* it comes and goes for all at once */
-		touch(sc, is_any);
+		if (sc->flows[i].walls & 1u << wall && !sc->flows[i].done) {
+			sc->flows[i].touched = sc->flows[i].struck = true;
+			sc->flows[i].struck_step = sc->flows[i].step;
+		}
 }
 
 static void wall_returns(struct net *n, uint64_t wall)
@@ -673,23 +673,27 @@ static void draw_trouble(struct script *sc)
 	struct net *n = sc->net->net;
 	uint64_t when = n->now_ns + (200 + dice(sc, 800)) * NET_MS, what;
 
+	sc->touched = NULL;
+	sc->rush_ns = when;
 	switch (sc->trouble) {
 	case LOSSY:
 		n->loss = 100 + (unsigned)dice(sc, 300);
 		n->duplicate = 200;
 		n->jitter_ns = dice(sc, 2000000);
 		net_at(n, when + 2000 * NET_MS, loss_ends, 0);
-		touch(sc, by_stage);
+		sc->touched = by_stage;
 		break;
 	case WALL:
 		what = dice(sc, FIREWALLS);
 		net_at(n, when, wall_dies, what);
+		if (!sc->net->plan.learn) /* it comes and goes for all at once */
+			sc->touched = is_any;
 		net_at(n, when + (3000 + dice(sc, 1500)) * NET_MS, wall_returns, what);
 		break;
 	case SERVER:
 		net_at(n, when, server_health, false);
 		net_at(n, when + dice(sc, 1500) * NET_MS, server_health, true);
-		touch(sc, by_web1);
+		sc->touched = by_web1;
 		break;
 	case WEIGHTS:
 		for (unsigned i = 0; i < 6; i++)
@@ -701,8 +705,9 @@ static void draw_trouble(struct script *sc)
 	case RESTART:
 		what = dice(sc, 2);
 		net_at(n, when, stage_dies, what);
-		net_at(n, when + dice(sc, 1000) * NET_MS, stage_starts, what);
-		touch(sc, by_stage);
+		sc->rush_ns += dice(sc, 1000) * NET_MS;
+		net_at(n, sc->rush_ns, stage_starts, what);
+		sc->touched = by_stage;
 		break;
 	default:
 		break;
@@ -738,11 +743,28 @@ static void judge_flow(struct script *sc, unsigned index)
 		broken(sc, "%s: at servers %x", flow_text(sc, (int)index), f->servers);
 }
 
+/* A connection whose firewall died under it. Both ends have numbers for a reset after the
+ * handshake. */
+static void judge_struck(struct script *sc, unsigned index)
+{
+	const struct flow *f = &sc->flows[index];
+	const struct plan *p = &sc->net->plan;
+
+	if (!f->struck || f->kind != FLOW_TCP || f->done || f->reset || !p->learn)
+		return;
+	if (strcmp(p->path_down, "move") == 0 && !f->elsewhere)
+		broken(sc, "%s: went to no other firewall", flow_text(sc, (int)index));
+	if (strcmp(p->path_down, "reset") == 0 && f->struck_step >= 3)
+		broken(sc, "%s: was not reset", flow_text(sc, (int)index));
+}
+
 static void judge(struct script *sc)
 {
 	judge_balance(sc);
 	for (unsigned i = 0; i < sc->n_flows; i++)
 		judge_flow(sc, i);
+	for (unsigned i = 0; i < sc->n_flows; i++)
+		judge_struck(sc, i);
 	for (uint32_t id = 0; id < sc->n_packets; id++) {
 		const struct flow *f = &sc->flows[sc->packets[id].flow];
 		if (!f->touched && f->kind != FLOW_STRAY && sc->packets[id].delivered != 1)
@@ -765,9 +787,9 @@ static void run_act(struct script *sc, unsigned act, enum trouble trouble)
 	memset(sc->flows, 0, sizeof(sc->flows));
 	if (n->trace)
 		printf("act %u, trouble %d\n", act, trouble);
+	draw_trouble(sc);
 	for (unsigned i = 0; i < FLOWS; i++)
 		draw_flow(sc);
-	draw_trouble(sc);
 	net_run(n, n->now_ns + (trouble == CALM || trouble == WEIGHTS ? 5000 : 9000) * NET_MS);
 	judge(sc);
 }
