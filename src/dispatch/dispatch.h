@@ -64,6 +64,7 @@ struct dispatcher {
 	struct path *paths;		   /* params->n_paths */
 	struct candidate *path_candidates; /* the same order */
 	struct choice *path_choice;
+	bool paths_stale; /* the choice does not know of all that has changed */
 	struct frag_table *fragments;
 	struct held_queue early; /* later fragments whose first has not come */
 	uint64_t early_due_ns, probe_due_ns, rate_due_ns;

@@ -40,6 +40,14 @@ static void path_note(struct dispatch *d, const struct dispatcher *x, uint16_t i
 	note->detail = detail;
 }
 
+/* Let the choice know what has changed, of all firewalls at once: a table costs a millisecond. */
+static void path_settle(struct dispatcher *x)
+{
+	if (x->paths_stale)
+		choice_update(x->path_choice, x->path_candidates);
+	x->paths_stale = false;
+}
+
 /* The candidate follows; flows that ran through it, or had to leave it, are looked at. */
 static void path_candidate(struct dispatch *d, struct dispatcher *x, uint16_t i)
 {
@@ -48,7 +56,7 @@ static void path_candidate(struct dispatch *d, struct dispatcher *x, uint16_t i)
 	if (x->path_candidates[i].up == up)
 		return;
 	x->path_candidates[i].up = up;
-	choice_update(x->path_choice, x->path_candidates);
+	x->paths_stale = true;
 	d->sweeping = true;
 	d->sweep_pos = 0;
 }
@@ -64,6 +72,7 @@ static void path_verdict(struct dispatch *d, struct dispatcher *x, uint16_t i, b
 	p->failed = failed;
 	p->since_ns = d->node->now_ns;
 	path_candidate(d, x, i);
+	path_settle(x);
 	path_note(d, x, i, failed ? NOTE_PATH_DOWN : NOTE_PATH_UP, why);
 }
 
@@ -215,7 +224,8 @@ int path_init(struct dispatch *d, struct dispatcher *x)
 		path_place(d, x, i);
 	}
 	path_index(d, x);
-	choice_update(x->path_choice, x->path_candidates); /* weights */
+	x->paths_stale = true; /* by weights, too */
+	path_settle(x);
 	x->probe_due_ns = d->node->now_ns;
 	return 0;
 }
@@ -364,6 +374,7 @@ static void path_second(struct dispatch *d, struct dispatcher *x)
 		if (p->on_segment && node_source(d->node, port, &p->addr))
 			node_watch(d->node, port, &p->addr, &p->hop, PATH_SECOND_NS);
 	}
+	path_settle(x);
 	path_refresh(d, x);
 }
 

@@ -41,6 +41,7 @@ lay_texts() {
 		service two 1 tcp '"web1", "web2"'
 		service sorry 2 tcp '"web1", "web2"' 'sorry = "web4"'
 		service staged 3 tcp '"stage-a"'
+		service direct 5 tcp '"web2", "web4"'
 		sw_targets "web1=$CHECK" "web2=$CHECK" "web3=$CHECK" "web4=$CHECK"
 		echo 'target "stage-a" { member = "stage-a" }'
 	)"
@@ -73,6 +74,8 @@ for i in {1..6}; do
 done
 check "UDP flows through each" holds 'for i in {1..6}; do ask $VIP 7007 1 64 $((21000 + i)) || return 1; done'
 victim=$(flow_of outer 47001 path)
+others=$(json outer show flows dport 7 |
+	jq -r --arg p "$victim" '.flows[] | select(.path != $p) | .sport')
 note "$victim is killed"
 before=$(counter outer path-moved)
 killed=$(now_ms)
@@ -84,9 +87,7 @@ check "status says that something is wrong" not ctl outer status
 check "and an event" wait_for 5 "[ \$(event_count outer path-down) -ge 1 ] && [ \$(event_count inner path-down) -ge 1 ]"
 check "its flows were moved" wait_for 5 "[ \$(counter outer path-moved) -gt $before ]"
 check "flows of the others go on" holds '
-	for i in {2..6}; do
-		[ "$(flow_of outer $((47000 + i)) path)" = '$victim' ] || drip_lives d$i || return 1
-	done'
+	for port in $others; do drip_lives d$((port - 47000)) || return 1; done'
 check "UDP goes on at once, by the others" holds \
 	'for i in {1..6}; do ask $VIP 7007 5 64 $((21000 + i)) || return 1; done'
 check "new connections work" many $VIP 3
@@ -110,7 +111,8 @@ for i in {1..6}; do
 	drip_start "d$i" $VIP $((47100 + i))
 done
 victim=$(flow_of outer 47101 path)
-through=$(json outer show flows dport 7 | jq -r --arg p "$victim" '.flows[] | select(.path == $p) | .sport')
+through=$(json outer show flows dport 7 | jq -r --arg p "$victim" '.flows[] |
+	select(.path == $p and .sport > 47100) | .sport')
 fw_die "${victim#fw}"
 check "connections through it end at once" holds '
 	for port in $through; do drip_broken d$((port - 47100)) 5 || return 1; done'
@@ -138,13 +140,12 @@ title "a firewall whose MAC address changes"
 drip_start d1 $VIP 47201
 victim=$(flow_of outer 47201 path)
 n=${victim#fw}
+# A replaced network card; the kernel announces it.
+run_in "$victim" sysctl -qw net.ipv4.conf.all.arp_notify=1 net.ipv6.conf.all.ndisc_notify=1 \
+	net.ipv4.conf.front.arp_notify=1 net.ipv4.conf.back.arp_notify=1 \
+	net.ipv6.conf.front.ndisc_notify=1 net.ipv6.conf.back.ndisc_notify=1
 ip -n "$victim" link set front address 02:00:00:00:77:0$n
 ip -n "$victim" link set back address 02:00:00:00:88:0$n
-# As a replaced network card does it; Linux announces on its own, if told to.
-run_in "$victim" "$PYTHON" -c "
-from scapy.all import ARP, Ether, sendp
-for dev, mac, ip in (('front', '02:00:00:00:77:0$n', '10.2.0.$n'), ('back', '02:00:00:00:88:0$n', '10.3.0.$n')):
-    sendp(Ether(src=mac, dst='ff:ff:ff:ff:ff:ff') / ARP(op=1, hwsrc=mac, psrc=ip, pdst=ip), iface=dev, verbose=False)"
 check "both dispatchers know the new ones" wait_for 20 \
 	"[ \$(path_value outer $victim mac) = 02:00:00:00:77:0$n ] && [ \$(path_value inner $victim mac) = 02:00:00:00:88:0$n ]"
 check "its flow goes on" drip_lives d1 10
@@ -170,8 +171,10 @@ title "a server is killed"
 for i in {1..8}; do
 	drip_start "d$i" $VIP $((47300 + i))
 done
-on_web2=$(json inner show flows dport 7 | jq -r '.flows[] | select(.target == "web2") | .sport')
-other=$(json inner show flows dport 7 | jq -r '.flows[] | select(.target != "web2") | .sport')
+on_web2=$(json inner show flows dport 7 | jq -r '.flows[] |
+	select(.target == "web2" and .sport > 47300) | .sport')
+other=$(json inner show flows dport 7 | jq -r '.flows[] |
+	select(.target != "web2" and .sport > 47300) | .sport')
 check "UDP flows" holds 'for i in {1..8}; do ask $VIP 7007 1 64 $((22000 + i)) || return 1; done'
 farm_die web2
 check "the check tells" wait_for 5 "[ \$(target_state inner web2) = down ]"
@@ -275,10 +278,11 @@ title "a second stage restarts in the middle of flows"
 sw_gateway web1 101
 sw_gateway web3 101
 check "connections by stage-a" holds 'for i in 1 2 3 4; do drip_start s$i "$(vip 3)" $((47600 + i)) || return 1; done'
-check "and others" holds 'for i in 1 2; do drip_start d$i '"$VIP"' $((47610 + i)) || return 1; done'
+check "and others" holds 'for i in 1 2; do drip_start d$i "$(vip 5)" $((47610 + i)) || return 1; done'
 check "stage-a restarts" dp_restart stage-a
 check "the members meet" fw_meet outer inner stage-a
 check "inner serves by it again" wait_for 10 "[ \$(target_state inner stage-a) = up ]"
+check "flows by other ways go on" holds 'drip_lives d1 && drip_lives d2'
 check "new connections work" wait_for 5 "many $(vip 3) 1"
 for i in 1 2 3 4; do
 	stop "s$i" KILL
@@ -294,10 +298,10 @@ net_plug twin eth0 outside 198.51.100.86/24 2001:db8:51::86/64
 ip -n client neigh flush dev eth0
 check "outer restarts" dp_restart outer
 check "it says so" wait_for 10 "grep -i '198.51.100.86' '$LAB_DIR/outer.log'"
-check "and counts" wait_for 10 "[ \$(counter outer address-taken) -ge 1 ]"
 check "the other host keeps it" holds "
 	run_in client ping -q -c 2 -i 0.1 -W 1 198.51.100.86
 	ip -n client neigh show 198.51.100.86 | grep -i \$(ip -n twin -j link show dev eth0 | jq -r '.[0].address')"
+check "answers withheld are counted" at_least "$(counter outer address-taken)" 1
 check "the other addresses are answered" wait_for 10 "many $VIP 1"
 
 title "the end"

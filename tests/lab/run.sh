@@ -18,6 +18,7 @@ ALL=(
 	'places 4' 'places 6'
 	heal unknown keys attack reload device virtual
 	'backends single' 'backends asymmetric'
+	'sandwich nft' 'sandwich cluster' onebox farm tree health
 )
 
 [ "$(id -u)" = 0 ] || { echo "run.sh: needs root, to make network namespaces" >&2; exit 77; }

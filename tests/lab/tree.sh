@@ -34,8 +34,7 @@ services() {
 	on-target-down = \"keep\"
 	${3:-}"
 	service bulk tcp "$1" "$2" "ports = { \"5201\" }
-	algorithm = \"source\"
-	${3:-}"
+	${3:-algorithm = \"source\"}"
 	service ftp tcp "$1" l4/2 'ports = { "21", "50000-50199" }
 	affinity = "source"'
 	service udp udp "$1" "$2" "${3:-}"
@@ -48,7 +47,11 @@ tree() {
 		member stage-a; member stage-b)"
 	sw_stage_text stage-a '"inner"' "bypass = ${2:-true}" "$(services '"web3", "stage-c"' l4/2
 		sw_targets web3; member stage-c)"
-	sw_stage_text stage-b '"inner"' "bypass = ${2:-true}" "$(services '"web4"' l4/3; sw_targets web4)"
+	# By a static algorithm, which finds the same server again after a restart.
+	sw_stage_text stage-b '"inner"' "bypass = ${2:-true}" "$(
+		services '"web4"' l4/3 'algorithm = "static"'
+		sw_targets web4
+	)"
 	sw_stage_text stage-c '"stage-a"' "bypass = ${2:-true}" "$(services '"web2"' l4/2; sw_targets web2)"
 }
 everything() { # ADDRESS: what a person does
@@ -246,7 +249,8 @@ done
 
 title "a server that is attached to two dispatchers"
 sw_stage_text stage-b '"inner"' '' "$(
-	services '"web4", "web1"' l4/3 'sources = { "10.4.0.152", "fd00:4::152" }'
+	services '"web4", "web1"' l4/3 'algorithm = "source"
+	sources = { "10.4.0.152", "fd00:4::152" }'
 	sw_targets web4 web1
 )"
 must "stage-b serves by web1, too, with its source rewritten" dp_reload stage-b
