@@ -24,6 +24,7 @@ service() {
 	protocol = \"$2\"
 	targets = { $3 }
 	technology = \"$4\"
+	on-target-down = \"keep\"
 	${5:-}
 }"
 }
@@ -31,7 +32,6 @@ service() {
 # control connection, so that its servers must know the virtual one: l4/2.
 services() {
 	service web tcp "$1" "$2" "ports = { \"7\", \"53\", \"80\", \"443\" }
-	on-target-down = \"keep\"
 	${3:-}"
 	service bulk tcp "$1" "$2" "ports = { \"5201\" }
 	${3:-algorithm = \"source\"}"
