@@ -30,18 +30,18 @@ member() { echo "target \"$1\" { member = \"$1\" }"; }
 # link HOST.DEVICE rx|tx COUNTER: packets since the start.
 link() { run_in switch nft -j list counter netdev lab "${1//-/_}.$2.$3" | jq '.nftables[1].counter.packets'; }
 drawing() {
-	cat <<-END
-
-		   packets to the virtual addresses ──▶ and answers ◀── so far, on each link
-
-		   client ──▶ $(link outer.outside rx requests) ──▶ outer ──┬─▶ $(printf '%6d' "$(link fw1.front rx requests)") fw1 ──┬──▶ $(link inner.back rx requests) ──▶ inner ──┬──▶ $(link stage-a.stage rx requests) stage-a ──▶ web1, web3   (l4/2)
-		                                 ├─▶ $(printf '%6d' "$(link fw2.front rx requests)") fw2 ──┤                  └──▶ $(link stage-b.stage rx requests) stage-b ──▶ web2, web4   (l4/3)
-		                                 └─▶ $(printf '%6d' "$(link fw3.front rx requests)") fw3 ──┘
-		   client ◀── $(link client.eth0 rx answers) ◀── outer ◀── fw1 $(link fw1.front tx answers), fw2 $(link fw2.front tx answers), fw3 $(link fw3.front tx answers) ◀── stage-a $(link stage-a.back tx answers), stage-b $(link stage-b.back tx answers)
-
-		   answers that passed inner: $(link inner.back tx answers)
-
-	END
+	printf '\n   packets to the virtual addresses ──▶ and answers ◀── so far, on each link\n\n'
+	printf '   client ──▶ %6d ──▶ outer ──┬─▶ %6d fw1 ──┬─▶ %6d ──▶ inner ──┬─▶ %6d stage-a ──▶ web1, web3   (l4/2)\n' \
+		"$(link outer.outside rx requests)" "$(link fw1.front rx requests)" \
+		"$(link inner.back rx requests)" "$(link stage-a.stage rx requests)"
+	printf '%33s├─▶ %6d fw2 ──┤%22s└─▶ %6d stage-b ──▶ web2, web4   (l4/3)\n' '' \
+		"$(link fw2.front rx requests)" '' "$(link stage-b.stage rx requests)"
+	printf '%33s└─▶ %6d fw3 ──┘\n' '' "$(link fw3.front rx requests)"
+	printf '   client ◀── %6d ◀── outer ◀── fw1 %d, fw2 %d, fw3 %d ◀── stage-a %d, stage-b %d\n' \
+		"$(link client.eth0 rx answers)" "$(link fw1.front tx answers)" \
+		"$(link fw2.front tx answers)" "$(link fw3.front tx answers)" \
+		"$(link stage-a.back tx answers)" "$(link stage-b.back tx answers)"
+	printf '\n   answers that passed inner: %d\n\n' "$(link inner.back tx answers)"
 }
 
 head_line "Three firewalls that know nothing of each other, two dispatchers around them"
@@ -114,20 +114,30 @@ check "60 MB, every byte the same" get_file big $VIP
 check "60 MB over IPv6" get_file big $VIP6
 check "TLS, the certificate checked" get_tls $VIP name
 check "FTP, passive: control and data at one server" ftp $VIP
+check "FTP, active: the server calls back by the same firewall" ftp $VIP --ftp-port - --interface 198.51.100.101
 check "DNS" holds "[ -n \"\$(dns $VIP)\" ]"
 check "no packet came to a wrong firewall" fw_none_wrong
 outcome "real programs, IPv4 and IPv6"
 
 head_line "A firewall is killed in the middle"
-say "$path, which the connection runs through, loses its power."
+say "Eight clients go on asking, 300 times each; then $path loses its power."
+run_in client "$PYTHON" "$LAB_TESTS/tools/many.py" $VIP 300 -from 100-107 -pause 10 -timeout 8 \
+	>"$LAB_DIR/load.json" &
+load=$!
+before=$(link outer.outside rx requests)
+wait_for 10 "[ \$(link outer.outside rx requests) -gt $((before + 3000)) ]"
 fw_die "${path#fw}"
 check "outer and inner notice" wait_for 5 "paths_up outer 2 && paths_up inner 2"
 show_ctl outer show dispatchers
 check "new connections go by the others" many $VIP 2
+wait $load
+answered=$(jq .worked "$LAB_DIR/load.json")
+check "of the 2400 requests meanwhile at least 2350 were answered" at_least "$answered" 2350
+drawing
 fw_return "${path#fw}"
 check "it returns" wait_for 10 "paths_up outer 3 && paths_up inner 3"
 check "and takes flows again" many $VIP 3
-outcome "noticed by probes, left out, taken back"
+outcome "left out, taken back; $answered of 2400 requests answered"
 
 head_line "A server is drained"
 check "drain web1, at stage-a" ctl stage-a drain web1
