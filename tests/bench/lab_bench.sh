@@ -109,7 +109,8 @@ generate() { # FLOWS SECONDS: sets sent, busy and spent (ns of the whole machine
 gateway() {
 	local via
 	via=$(ip -n client -j route get $WEB | jq -r '.[0].gateway')
-	run_in client ping -q -c 1 -W 5 "$via" >/dev/null || return 1
+	# A daemon answers for its addresses once it has probed them.
+	wait_for 5 "run_in client ping -q -c 1 -W 1 $via >/dev/null" || return 1
 	GATEWAY=$(ip -n client -j neigh show to "$via" | jq -r '.[0].lladdr')
 }
 
@@ -125,7 +126,11 @@ calibrate() {
 
 packets_once() { # KIND FLOWS: appends "delivered/s ns-per-delivered-packet share" to a file
 	local kind=$1 n=$2 sent busy spent got before
-	forwarder_up "$kind" fw1 >&2 && gateway || return 1
+	forwarder_up "$kind" fw1 >&2 || return 1
+	if ! gateway; then # one left running would forward beside the next
+		forwarder_down "$kind" fw1 >&2
+		return 1
+	fi
 	count_at web eth0
 	generate "$n" 2 # the flows come into being
 	before=$(counted web)
