@@ -18,6 +18,8 @@
 	X(FORWARD_HIT, "forward-hit", "packets forwarded by the forward table")                    \
 	X(FLOWS_CREATED, "flows-created", "flows this node became home of")                        \
 	X(FLOWS_ENDED, "flows-ended", "flows that closed or timed out")                            \
+	X(OFFLOADED, "offloaded", "packets that the kernel has passed on by the daemon's orders")  \
+	X(OFFLOADED_BYTES, "offloaded-bytes", "bytes of those packets")                            \
 	X(FLOWS_EVICTED, "flows-evicted", "half-open flows evicted to make room")                  \
 	X(QUERY_SENT, "query-sent", "queries sent")                                                \
 	X(QUERY_RETRIED, "query-retried", "queries sent again")                                    \

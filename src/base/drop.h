@@ -67,7 +67,6 @@ enum drop_class { DROP_CLASS_INFO, DROP_CLASS_POLICY, DROP_CLASS_ERROR, DROP_CLA
 	X(NOT_HOME, "not-home", ERROR, "forwarded to this member, which has no state for it")      \
 	X(NO_FORWARD_PATH, "no-forward-path", ERROR,                                               \
 	  "home cannot be reached by layer 2 or tunnel")                                           \
-	X(DUPLICATE_QUERY, "duplicate-query", INFO, "packet of a query already delivered")         \
 	X(UNKNOWN_PATH, "unknown-path", ATTACK,                                                    \
 	  "came by the firewalls' segment from none of them")                                      \
 	X(NO_PATH, "no-path", ERROR, "no firewall is up that the flow could run through")          \
@@ -79,7 +78,6 @@ enum drop_class { DROP_CLASS_INFO, DROP_CLASS_POLICY, DROP_CLASS_ERROR, DROP_CLA
 	X(PROBE, "probe", INFO, "probe of a dispatcher, or its answer, consumed")                  \
 	X(NO_BUFFER, "no-buffer", ERROR, "no buffer left to hold or build the packet")             \
 	X(PORT_DOWN, "port-down", ERROR, "outgoing port is down")                                  \
-	X(TX_FULL, "tx-full", ERROR, "outgoing queue of the port is full")                         \
 	X(TX_SIZE, "tx-size", ERROR, "super-frame that the outgoing port cannot send")             \
 	X(FLUSHED, "flushed", INFO, "waited for something that was flushed or shut down")
 

@@ -61,7 +61,7 @@ static const struct column flow_columns[] = {
 	{"PROTO", false},  {"SOURCE", false}, {"DESTINATION", false}, {"STATE", false},
 	{"IN", false},	   {"OUT", false},    {"RULE", false},	      {"AGE", true},
 	{"EXPIRES", true}, {"PACKETS", true}, {"BYTES", true},	      {"HOME", false},
-	{"ASKERS", false},
+	{"ASKERS", false}, {"BY", false},
 };
 
 static void flow_row(struct table *t, const json_t *record)
@@ -78,6 +78,7 @@ static void flow_row(struct table *t, const json_t *record)
 	both_ways(t, record, "bytes");
 	word(t, record, "home");
 	word(t, record, "askers");
+	word(t, record, "by");
 }
 
 static const struct column forward_columns[] = {
@@ -318,6 +319,9 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 		fprintf(out, "cluster   none, this node is alone\n");
 	fprintf(out, "flows     %" PRIu64 " of %" PRIu64 " (%.1f%%)\n", flows, max,
 		max ? 100.0 * (double)flows / (double)max : 0.0);
+	if (text_number(r, "max_offloaded") > 0)
+		fprintf(out, "offload   %" PRIu64 " of %" PRIu64 " flows passed on by the kernel\n",
+			text_number(r, "offloaded"), text_number(r, "max_offloaded"));
 	fprintf(out, "forwards  %" PRIu64 "\n", text_number(r, "forwards"));
 	fprintf(out, "queries   %" PRIu64 " open, %" PRIu64 " packets held\n",
 		text_number(r, "queries_open"), text_number(r, "held"));

@@ -181,7 +181,7 @@ static const struct column flow_columns[] = {
 	{"PROTO", false},      {"SOURCE", false}, {"DESTINATION", false}, {"STATE", false},
 	{"DISPATCHER", false}, {"PATH", false},	  {"SERVICE", false},	  {"TECHNOLOGY", false},
 	{"TARGET", false},     {"SERVER", false}, {"AGE", true},	  {"IDLE", true},
-	{"PACKETS", true},     {"BYTES", true},
+	{"PACKETS", true},     {"BYTES", true},	  {"BY", false},
 };
 
 /* "fw1 (stamp, inner)": whom, how chosen, and for a later stage which one before said so. */
@@ -216,6 +216,7 @@ static void flow_row(struct table *t, const json_t *record)
 	duration(t, record, "idle_s");
 	both_ways(t, record, "packets");
 	both_ways(t, record, "bytes");
+	word(t, record, "by");
 }
 
 const struct rows *rows_of_dispatch(const char *what)

@@ -24,7 +24,7 @@ static uint16_t balance_agreed(struct dispatcher *x, const struct flow_key *key)
  * it sees, so that the two never chase one another. */
 void balance_learn(struct dispatch *d, const struct dispatch_lookup *l, struct dflow *f)
 {
-	bool chosen = f->path_by == DFLOW_BY_ALGORITHM || f->path_by == DFLOW_BY_UNKNOWN;
+	bool chosen = f->path_by == DFLOW_BY_ALGORITHM;
 
 	if (l->path == PARAMS_NONE || l->path == f->path)
 		return;

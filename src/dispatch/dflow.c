@@ -44,7 +44,8 @@ static void dflow_track_tcp(struct dflow *f, const struct tcp_seg *seg, unsigned
 		f->state = DFLOW_OPEN;
 }
 
-void dflow_track(struct dflow *f, const struct pkt *pkt, unsigned side)
+/* A packet of the flow: its state, and what a reset would need. */
+static void dflow_track(struct dflow *f, const struct pkt *pkt, unsigned side)
 {
 	if (pkt->icmp_error || (pkt->fragment && pkt->frag_offset > 0))
 		return;
@@ -93,6 +94,12 @@ void dflow_touch(struct dispatch *d, struct dflow *f, const struct pkt *pkt, uns
 	if (f->state == DFLOW_CLOSED)
 		dflow_release_affinity(d, f);
 	flow_table_arm(d->flows, f, d->node->now_ns, dflow_timeout(f, x->params));
+	if (d->node->offload) {
+		d->touched = flow_table_index(d->flows, f);
+		d->touched_side = side;
+		if (f->state >= DFLOW_CLOSING)
+			dflow_offload_end(d, f);
+	}
 }
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -206,6 +213,7 @@ void dflow_set_path(struct dispatch *d, struct dflow *f, uint16_t path, enum dfl
 	struct dispatcher *x = &d->dispatchers[f->entry.key.zone];
 	bool counted = f->flags & DFLOW_COUNTED;
 
+	dflow_offload_end(d, f);
 	dflow_weigh(d, f, false);
 	if (path != PARAMS_NONE)
 		x->paths[path].flows_total++;
@@ -218,6 +226,7 @@ void dflow_set_target(struct dispatch *d, struct dflow *f, uint16_t target, enum
 {
 	bool counted = f->flags & DFLOW_COUNTED;
 
+	dflow_offload_end(d, f);
 	dflow_weigh(d, f, false);
 	if (target != PARAMS_NONE)
 		d->targets[target].flows_total++;
@@ -262,6 +271,8 @@ static void dflow_release_affinity(struct dispatch *d, struct dflow *f)
 void dflow_remove(struct dispatch *d, struct dflow *f, enum drop reason)
 {
 	dispatch_note(d, NOTE_FLOW_ENDED, f, reason == DROP_NONE ? NULL : drop_name(reason));
+	dflow_offload_end(d, f);
+	d->touched = FLOW_NO_INDEX;
 	dflow_release_affinity(d, f);
 	dflow_weigh(d, f, false);
 	if (f->flags & DFLOW_HALF)
@@ -307,6 +318,7 @@ static void dflow_reset_side(struct dispatch *d, struct dflow *f, unsigned side)
 	struct frame frame;
 	struct pkt pkt;
 
+	dflow_offload_take(d, f);
 	if (f->ack[side] == 0 ||
 	    !reset_build(d, &tuple, f->entry.key.version, f->ack[side], &frame) ||
 	    pkt_decode(&pkt, &frame) != DROP_NONE)
@@ -337,7 +349,8 @@ static void dflow_due(void *arg, void *entry)
 
 	if (f->flags & DFLOW_TWIN) /* lives as long as its flow */
 		return;
-	dflow_remove(arg, f, DROP_NONE);
+	if (!dflow_offload_take(arg, f))
+		dflow_remove(arg, f, DROP_NONE);
 }
 
 /* A firewall or target has gone down: its flows are reset where they are not to be moved. Those

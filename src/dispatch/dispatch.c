@@ -187,7 +187,7 @@ void dispatch_note(struct dispatch *d, enum note_type type, const struct dflow *
 /* --- packets of no flow ------------------------------------------------------------------------
  */
 
-/* Passed to a firewall as if nothing was missing; its verdict is remembered as a flow (HD-4). */
+/* Passed to the firewall that the static choice names, which judges it (HD-4); nothing is kept. */
 static void unknown_pass(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l)
 {
 	if (l->path != PARAMS_NONE || l->upstream || d->params->n_paths == 0) {
@@ -431,9 +431,11 @@ static bool dispatch_sender(struct dispatch *d, struct pkt *pkt, struct dispatch
 
 void dispatch_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l)
 {
+	uint32_t n_sent = d->node->out->n_frames;
 	bool wait = false;
 	enum drop drop;
 
+	d->touched = FLOW_NO_INDEX;
 	if (!dispatch_sender(d, pkt, l))
 		return;
 	drop = l->prepared ? DROP_NONE : dispatch_lookup(d, pkt, l, &wait);
@@ -448,6 +450,8 @@ void dispatch_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup
 	if (pkt->tuple.proto == IPPROTO_NUM_TCP && pkt->l4 && pkt->tcp.flags & TCP_SYN)
 		stage_unstamp(d, pkt, l);
 	dispatch_route(d, pkt, l);
+	if (d->node->offload && d->touched != FLOW_NO_INDEX)
+		dflow_offer(d, flow_table_at(d->flows, d->touched), d->touched_side, pkt, n_sent);
 	/* The first fragment has just told where the others go. */
 	if (pkt->fragment && pkt->frag_offset == 0 && l->d->early.n)
 		early_tick(d, l->d);

@@ -118,6 +118,8 @@ struct dispatch {
 	struct dispatcher dispatchers[PARAMS_DISPATCHERS];
 
 	struct flow_table *flows;
+	uint32_t touched; /* index of the flow of the packet under way, or FLOW_NO_INDEX */
+	unsigned touched_side;
 	uint32_t n_opening, evict_hand;
 	uint32_t sweep_pos; /* flows of what went down are looked for a few at a time */
 	bool sweeping;
@@ -249,6 +251,15 @@ struct pkt_tuple dflow_tuple(const struct dflow *f, unsigned side);
 struct ipaddr dflow_client(const struct dflow *f);
 uint64_t dflow_tick(struct dispatch *d);
 
+/* dflow_offload.c: nothing is done when the kernel passes nothing on */
+/* A packet of the flow has just been sent as frame `n_sent` of the actions, if it has been sent. */
+void dflow_offer(struct dispatch *d, struct dflow *f, unsigned side, const struct pkt *pkt,
+		 uint32_t n_sent);
+/* Count what the kernel has passed on. True: because of that the flow is not due. */
+bool dflow_offload_take(struct dispatch *d, struct dflow *f);
+void dflow_offload_end(struct dispatch *d, struct dflow *f);
+void dflow_offload_tick(struct dispatch *d, uint32_t index);
+
 /* balance.c: between the two sides */
 void balance_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l,
 		    struct dflow *f);
@@ -268,9 +279,6 @@ void serve_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l
 		  uint16_t service);
 /* To the flow's target. Takes the frame over. */
 enum drop serve_to_target(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side);
-/* Before a packet goes to the flow's target: DROP_NONE, or it was dropped, or (DROP_COUNT) f has
- * ended and the packet is to be routed anew. */
-enum drop serve_check_target(struct dispatch *d, struct pkt *pkt, struct dflow *f);
 /* A flow that a server begins towards a client that it serves (active FTP): the path of the
  * client's affinity, the service's address as source. False: not such a flow. */
 bool serve_server_starts(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);

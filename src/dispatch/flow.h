@@ -28,8 +28,7 @@
 	X(STAMP, "stamp")     /* from the SYN */                                                   \
 	X(MESSAGE, "message") /* from the stage before, by cluster message */                      \
 	X(MOVED, "moved")     /* the one before was down */                                        \
-	X(SORRY, "sorry")     /* no other target was up */                                         \
-	X(UNKNOWN, "unknown") /* passed to a firewall though nothing was known (HD-4) */
+	X(SORRY, "sorry")     /* no other target was up */
 
 #define DFLOW_BY_ENUM(sym, name) DFLOW_BY_##sym,
 enum dflow_by { DFLOW_BY_LIST(DFLOW_BY_ENUM) DFLOW_BY_COUNT };
@@ -84,8 +83,16 @@ static inline void dflow_count(struct dflow *f, unsigned side, uint32_t bytes)
 		f->bytes_hi[side]++;
 }
 
-/* Follow a packet of the flow: its state, and what a reset would need. */
-void dflow_track(struct dflow *f, const struct pkt *pkt, unsigned side);
+static inline void dflow_count_many(struct dflow *f, unsigned side, uint32_t packets,
+				    uint64_t bytes)
+{
+	uint64_t sum = ((uint64_t)f->bytes_hi[side] << 32 | f->bytes_lo[side]) + bytes;
+
+	f->packets[side] += packets;
+	f->bytes_lo[side] = (uint32_t)sum;
+	f->bytes_hi[side] = (uint16_t)(sum >> 32);
+}
+
 /* Idle time after which the flow ends. */
 uint32_t dflow_timeout(const struct dflow *f, const struct dispatcher_params *p);
 /* A SYN that begins a new connection on the endpoints of one that is closing or closed. */

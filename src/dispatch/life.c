@@ -8,10 +8,6 @@
 
 #include "dispatch/dispatch.h"
 
-struct hash_pair {
-	struct hash_key flows, other;
-};
-
 /* --- the tables that follow from the configuration ----------------------------------------------
  */
 

@@ -56,6 +56,7 @@ static void path_candidate(struct dispatch *d, struct dispatcher *x, uint16_t i)
 	if (x->path_candidates[i].up == up)
 		return;
 	x->path_candidates[i].up = up;
+	node_void_offload(d->node);
 	x->paths_stale = true;
 	d->sweeping = true;
 	d->sweep_pos = 0;

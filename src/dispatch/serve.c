@@ -35,9 +35,8 @@ static uint16_t choose_by_algorithm(struct dispatch *d, const struct dispatcher 
 		choice_pick(d->service_states[service].choice, d->target_candidates, hash);
 
 	*by = DFLOW_BY_ALGORITHM;
-	if (target != PARAMS_NONE && target_usable(d, target))
+	if (target != PARAMS_NONE)
 		return target;
-	/* Another stage that is up, but on no segment of ours yet, counts as up for the choice. */
 	*by = DFLOW_BY_SORRY;
 	return s->sorry != PARAMS_NONE && target_usable(d, s->sorry) ? s->sorry : PARAMS_NONE;
 }
@@ -170,7 +169,7 @@ enum drop serve_to_target(struct dispatch *d, struct pkt *pkt, struct dflow *f, 
 
 /* The flow's target is down. A TCP connection that has begun cannot be moved to a server that
  * knows nothing of it unless so configured; one that has not, and everything else, moves. */
-enum drop serve_check_target(struct dispatch *d, struct pkt *pkt, struct dflow *f)
+static enum drop serve_check_target(struct dispatch *d, struct pkt *pkt, struct dflow *f)
 {
 	enum down_action action = service_of(d, f->service)->target_down;
 

@@ -196,8 +196,10 @@ void target_judge(struct dispatch *d, uint16_t i)
 		c->weight = weight;
 		target_mark_stale(d, i);
 	}
-	if (up != was)
+	if (up != was) {
 		t->since_ns = d->node->now_ns;
+		node_void_offload(d->node);
+	}
 	if (up)
 		t->was_up = true;
 	target_tell_verdict(d, i, up);

@@ -7,9 +7,11 @@
 #include "engine/engine_priv.h"
 #include "packet/decode.h"
 
-#define ENGINE_CHUNK 32			 /* packets in flight between the prefetching passes */
-#define ENGINE_BUSY_TICK_NS 2000000ULL	 /* while something short-lived is pending */
-#define ENGINE_IDLE_TICK_NS 100000000ULL /* otherwise */
+#define ENGINE_CHUNK 32			   /* packets in flight between the prefetching passes */
+#define ENGINE_BUSY_TICK_NS 2000000ULL	   /* while something short-lived is pending */
+#define ENGINE_IDLE_TICK_NS 100000000ULL   /* otherwise */
+#define ENGINE_OFFLOAD_TICK_NS 50000000ULL /* a walk over 65,536 flows takes a second or so */
+#define ENGINE_OFFLOAD_BUDGET 4096
 
 /* --- what the channel asks of us -------------------------------------------------------------- */
 
@@ -162,7 +164,9 @@ void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *
 			      .takes_gso = link->takes_gso,
 			      .takes_partial_csum = link->takes_partial_csum,
 			      .is_capture = link->is_capture,
-			      .is_ours = link->is_ours};
+			      .is_ours = link->is_ours,
+			      .ifindex = link->ifindex,
+			      .offload = link->offload};
 	bool changed = l.up != e->node.links[port].up;
 	struct note *note;
 
@@ -310,6 +314,8 @@ static void engine_prefetch(struct engine *e, const struct engine_item *item)
 
 static void engine_packet(struct engine *e, struct engine_item *item)
 {
+	if (e->node.offload)
+		offload_arrived(e->node.offload, &item->pkt);
 	if (item->dispatched)
 		dispatch_packet(&e->dispatch, &item->pkt, &item->lookup.dispatch);
 	else
@@ -387,6 +393,51 @@ static uint64_t earlier(uint64_t x, uint64_t y)
 	return x < y ? x : y;
 }
 
+/* --- flows that the kernel passes on ------------------------------------------------------------
+ */
+
+int engine_set_offload(struct engine *e, const struct offload_memory *m)
+{
+	const uint32_t owners[OFFLOAD_OWNERS] = {
+		[OFFLOAD_HOME] = flow_table_capacity(e->firewall.states),
+		[OFFLOAD_DISPATCH] =
+			e->dispatch.flows ? flow_table_capacity(e->dispatch.flows) : 0};
+
+	e->node.offload = offload_new(m, owners, e->node.links);
+	return e->node.offload ? 0 : -ENOMEM;
+}
+
+bool engine_offload_change(struct engine *e, struct offload_change *c)
+{
+	return e->node.offload && offload_next_change(e->node.offload, e->node.now_ns, c);
+}
+
+void engine_offload_failed(struct engine *e, const struct offload_change *c)
+{
+	offload_failed(e->node.offload, c);
+}
+
+/* What the kernel has done is counted a few flows at a time. */
+static uint64_t engine_offload_tick(struct engine *e)
+{
+	unsigned budget = ENGINE_OFFLOAD_BUDGET;
+	enum offload_owner kind;
+	uint32_t owner;
+
+	if (!e->node.offload || offload_count(e->node.offload) == 0)
+		return UINT64_MAX;
+	if (e->node.now_ns < e->offload_due_ns)
+		return e->offload_due_ns;
+	while (offload_next(e->node.offload, &e->offload_pos, &budget, &kind, &owner)) {
+		if (kind == OFFLOAD_HOME)
+			home_offload_tick(&e->firewall, owner);
+		else
+			dflow_offload_tick(&e->dispatch, owner);
+	}
+	e->offload_due_ns = e->node.now_ns + ENGINE_OFFLOAD_TICK_NS;
+	return e->offload_due_ns;
+}
+
 uint64_t engine_tick(struct engine *e, uint64_t now_ns, struct actions *out)
 {
 	uint64_t next;
@@ -399,6 +450,7 @@ uint64_t engine_tick(struct engine *e, uint64_t now_ns, struct actions *out)
 	}
 	next = earlier(next, firewall_tick(&e->firewall));
 	next = earlier(next, dispatch_tick(&e->dispatch));
+	next = earlier(next, engine_offload_tick(e));
 	e->next_ns = next;
 	engine_wake(e);
 	return e->next_ns;

@@ -17,6 +17,7 @@
 #include "base/params.h"
 #include "cluster/keyring.h"
 #include "engine/actions.h"
+#include "node/offload.h"
 #include "packet/frame.h"
 
 struct engine;
@@ -41,6 +42,8 @@ struct engine_link {
 	bool takes_partial_csum;
 	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
 	bool is_ours;	 /* no other host can have our addresses there: they are not probed */
+	uint32_t ifindex;
+	bool offload; /* the kernel program is attached there */
 };
 void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
 		     uint64_t now_ns, struct actions *out);
@@ -93,6 +96,13 @@ void engine_target_health(struct engine *e, uint16_t target, bool up, const char
 			  uint64_t now_ns, struct actions *out);
 void engine_target_load(struct engine *e, uint16_t target, int word, uint64_t now_ns,
 			struct actions *out);
+
+/* Let the kernel pass on packets of flows that are known well enough, through shared memory `m`
+ * (node/offload.h), which stays the caller's. Once, before frames flow. -ENOMEM. */
+int engine_set_offload(struct engine *e, const struct offload_memory *m);
+/* Keys for the kernel's hash: carried out after every call that may have changed something. */
+bool engine_offload_change(struct engine *e, struct offload_change *c);
+void engine_offload_failed(struct engine *e, const struct offload_change *c);
 
 /* Which notes are wanted: bit (1 << enum note_type). */
 void engine_want_notes(struct engine *e, uint32_t mask);

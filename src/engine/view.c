@@ -56,7 +56,7 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 	bool ok = json_array_size(problems) == 0;
 	json_t *s = json_pack(
 		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
-		"s:s, s:o}",
+		"s:s, s:o, s:I, s:I}",
 		"node", e->params->node, "version", version, "id", (int)e->params->node_id,
 		"uptime_s", seconds(now_ns, e->start_ns), "cluster", e->channel != NULL,
 		"members_up", e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
@@ -69,7 +69,9 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 		(json_int_t)e->node.counters[COUNTER_FRAMES_IN], "frames_out",
 		(json_int_t)e->node.counters[COUNTER_FRAMES_OUT], "drops",
 		(json_int_t)drops_total(e), "dispatchers", view_dispatch_summary(e), "health",
-		ok ? "ok" : "degraded", "problems", problems);
+		ok ? "ok" : "degraded", "problems", problems, "offloaded",
+		(json_int_t)(e->node.offload ? offload_count(e->node.offload) : 0), "max_offloaded",
+		(json_int_t)(e->node.offload ? offload_capacity(e->node.offload) : 0));
 
 	return json_pack("[o]", s);
 }
@@ -149,7 +151,7 @@ static json_t *state_object(const struct engine *e, const struct state *s, uint6
 {
 	const struct firewall *f = &e->firewall;
 	json_t *o = flow_object(&s->entry.key, s->flags & STATE_ORIGIN_B ? 1 : 0);
-	json_t *more = json_pack("{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o}",
+	json_t *more = json_pack("{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o, s:s}",
 				 "state", state_name(s), "in", port_name(e->params, s->in_port),
 				 "out", port_name(e->params, s->out_port), "rule",
 				 policy_rule_name(f->policy, s->rule), "age_s",
@@ -157,7 +159,8 @@ static json_t *state_object(const struct engine *e, const struct state *s, uint6
 				 flow_table_left_ms(f->states, s, now_ns) / 1000.0, "packets",
 				 (json_int_t)s->packets[0], (json_int_t)s->packets[1], "bytes",
 				 (json_int_t)state_bytes(s, 0), (json_int_t)state_bytes(s, 1),
-				 "home", e->params->node, "askers", flow_askers(e, s));
+				 "home", e->params->node, "askers", flow_askers(e, s), "by",
+				 passed_by(e, OFFLOAD_HOME, flow_table_index(f->states, s)));
 
 	json_object_update(o, more);
 	json_decref(more);

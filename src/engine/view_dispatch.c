@@ -376,14 +376,16 @@ static json_t *dispatch_flow(const struct engine *e, const struct dflow *f, uint
 	uint32_t left_ms = flow_table_left_ms(d->flows, f, now_ns);
 
 	with(o, flow_choice(e, f));
-	return with(o,
-		    json_pack("{s:s, s:o, s:f, s:f, s:f, s:o, s:o}", "state",
-			      f->flags & DFLOW_ANNOUNCED ? "announced" : dflow_state_name(f->state),
-			      "in", port_name(e->params, f->origin_port), "age_s",
-			      age_s(now_ns, f->created_ms), "idle_s", flow_idle_s(e, f, left_ms),
-			      "expires_s", left_ms / 1000.0, "packets",
-			      both(f->packets[0], f->packets[1]), "bytes",
-			      both(flow_bytes(f, 0), flow_bytes(f, 1))));
+	return with(
+		o,
+		json_pack("{s:s, s:o, s:f, s:f, s:f, s:o, s:o, s:s}", "state",
+			  f->flags & DFLOW_ANNOUNCED ? "announced" : dflow_state_name(f->state),
+			  "in", port_name(e->params, f->origin_port), "age_s",
+			  age_s(now_ns, f->created_ms), "idle_s", flow_idle_s(e, f, left_ms),
+			  "expires_s", left_ms / 1000.0, "packets",
+			  both(f->packets[0], f->packets[1]), "bytes",
+			  both(flow_bytes(f, 0), flow_bytes(f, 1)), "by",
+			  passed_by(e, OFFLOAD_DISPATCH, flow_table_index(e->dispatch.flows, f))));
 }
 
 void view_dispatch_flows(const struct engine *e, json_t *list, uint32_t *cursor, uint32_t limit,

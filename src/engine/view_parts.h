@@ -68,6 +68,12 @@ static inline json_t *flow_object(const struct flow_key *key, unsigned dir)
 			 (int)t.dport);
 }
 
+/* Who passes on the packets of a flow: "daemon", or by its orders "kernel". */
+static inline const char *passed_by(const struct engine *e, enum offload_owner kind, uint32_t index)
+{
+	return e->node.offload && offload_has(e->node.offload, kind, index) ? "kernel" : "daemon";
+}
+
 /* Join `more`, whose reference is taken, into `o`. */
 static inline json_t *with(json_t *o, json_t *more)
 {

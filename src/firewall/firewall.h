@@ -135,6 +135,19 @@ void home_remove(struct firewall *f, struct state *s, enum drop reason);
 uint64_t home_tick(struct firewall *f);
 bool home_policy_possible(const struct firewall *f, const struct pkt *pkt, const struct lookup *l);
 
+/* home_offload.c: nothing is done when the kernel passes nothing on */
+/* A packet of the flow has just been sent as frame `n_sent` of the actions, if it has been sent. */
+void home_offer(struct firewall *f, struct state *s, const struct pkt *pkt, const struct lookup *l,
+		uint32_t n_sent);
+/* Before a segment is judged: what the kernel has seen of the connection counts. */
+void home_offload_sync(struct firewall *f, struct state *s);
+/* After it has been: what it has changed is told to the kernel, or the flow taken back. */
+void home_offload_moved(struct firewall *f, struct state *s);
+/* Count what the kernel has passed on. True: because of that the flow is not due. */
+bool home_offload_take(struct firewall *f, struct state *s);
+void home_offload_end(struct firewall *f, struct state *s);
+void home_offload_tick(struct firewall *f, uint32_t index);
+
 /* relay.c */
 struct forward *relay_find(struct firewall *f, const struct lookup *l);
 /* Send a packet to its home by layer 2 or tunnel. Takes the frame over. */

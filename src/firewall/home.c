@@ -59,6 +59,7 @@ void home_remove(struct firewall *f, struct state *s, enum drop reason)
 {
 	struct note *note = node_note(f->node, NOTE_FLOW_ENDED);
 
+	home_offload_end(f, s);
 	if (note) {
 		note->has_flow = true;
 		note->key = s->entry.key;
@@ -79,7 +80,8 @@ void home_remove(struct firewall *f, struct state *s, enum drop reason)
 
 static void home_due(void *arg, void *entry)
 {
-	home_remove(arg, entry, DROP_NONE);
+	if (!home_offload_take(arg, entry))
+		home_remove(arg, entry, DROP_NONE);
 }
 
 uint64_t home_tick(struct firewall *f)
@@ -333,12 +335,16 @@ void home_deliver(struct firewall *f, struct state *s, struct pkt *pkt, const st
 {
 	unsigned side = state_side(s, l->dir);
 	struct hop hop = home_hop(f, s, side);
+	uint32_t n_sent = f->node->out->n_frames;
 
 	flow_table_arm(f->states, s, f->node->now_ns,
 		       state_timeout(s, &f->params->firewall.timeout_ms));
 	state_count(s, side, pkt->ip_len);
-	if (node_forward(f->node, pkt, &hop) == DROP_NONE)
-		home_keep_hop(f, s, side, &hop);
+	if (node_forward(f->node, pkt, &hop) != DROP_NONE)
+		return;
+	home_keep_hop(f, s, side, &hop);
+	if (f->node->offload)
+		home_offer(f, s, pkt, l, n_sent);
 }
 
 /* An error about a packet of the flow: it travels against the quoted packet. Nothing of the state
@@ -348,6 +354,7 @@ static void home_icmp_error(struct firewall *f, struct state *s, struct pkt *pkt
 	unsigned sender = state_side(s, l->dir);
 	struct hop hop = {.neigh = NEIGH_NONE};
 
+	home_offload_sync(f, s);
 	if (is_tcp(&l->key) && !tcp_track_seq_plausible(&s->tcp, sender, pkt->inner_seq)) {
 		node_drop(f->node, pkt, DROP_ICMP_UNRELATED);
 		return;
@@ -389,8 +396,12 @@ static bool home_is_half_open(const struct state *s, unsigned side)
 static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struct lookup *l)
 {
 	bool reopened = false;
-	enum drop d = tcp_track_segment(&s->tcp, state_side(s, l->dir), &pkt->tcp, &reopened);
+	enum drop d;
 
+	home_offload_sync(f, s);
+	d = tcp_track_segment(&s->tcp, state_side(s, l->dir), &pkt->tcp, &reopened);
+	if (d == DROP_NONE && f->node->offload)
+		home_offload_moved(f, s);
 	if (reopened) {
 		home_reopen(f, s, pkt, l);
 		return;

@@ -65,6 +65,16 @@ static inline void state_count(struct state *s, unsigned side, uint32_t bytes)
 		s->bytes_hi[side]++;
 }
 
+static inline void state_count_many(struct state *s, unsigned side, uint32_t packets,
+				    uint64_t bytes)
+{
+	uint64_t sum = ((uint64_t)s->bytes_hi[side] << 32 | s->bytes_lo[side]) + bytes;
+
+	s->packets[side] += packets;
+	s->bytes_lo[side] = (uint32_t)sum;
+	s->bytes_hi[side] = (uint16_t)(sum >> 32);
+}
+
 static inline uint64_t state_bytes(const struct state *s, unsigned side)
 {
 	return (uint64_t)s->bytes_hi[side] << 32 | s->bytes_lo[side];

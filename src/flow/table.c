@@ -349,6 +349,15 @@ void flow_table_arm(struct flow_table *t, void *entry, uint64_t now_ns, uint32_t
 	wheel_link(t, e, now_ms);
 }
 
+void flow_table_arm_since(struct flow_table *t, void *entry, uint64_t since_ns, uint64_t now_ns,
+			  uint32_t timeout_ms)
+{
+	uint64_t ago_ms = since_ns < now_ns ? (now_ns - since_ns) / NS_PER_MS : 0;
+
+	if (ago_ms < timeout_ms && timeout_ms - ago_ms > flow_table_left_ms(t, entry, now_ns))
+		flow_table_arm(t, entry, now_ns, timeout_ms - (uint32_t)ago_ms);
+}
+
 uint32_t flow_table_left_ms(const struct flow_table *t, const void *entry, uint64_t now_ns)
 {
 	int32_t left = entry_left(entry, clock_ms(t, now_ns));

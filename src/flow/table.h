@@ -50,6 +50,10 @@ void flow_table_remove(struct flow_table *t, void *entry);
 
 /* Set the deadline of an entry to now + timeout. Cheap when the deadline moves later. */
 void flow_table_arm(struct flow_table *t, void *entry, uint64_t now_ns, uint32_t timeout_ms);
+/* The same for something that happened at `since_ns`, perhaps a while ago: a deadline that is later
+ * already stays. */
+void flow_table_arm_since(struct flow_table *t, void *entry, uint64_t since_ns, uint64_t now_ns,
+			  uint32_t timeout_ms);
 /* Milliseconds until the deadline, 0 when it has passed. */
 uint32_t flow_table_left_ms(const struct flow_table *t, const void *entry, uint64_t now_ns);
 

@@ -442,3 +442,9 @@ bool tcp_track_seq_plausible(const struct tcp_track *t, unsigned from, uint32_t 
 	/* a keep-alive carries the last acknowledged number once more */
 	return !seq_after(s->una - 1, seq) && !seq_after(seq, s->end);
 }
+
+bool tcp_track_settled(const struct tcp_track *t)
+{
+	return t->state == TCP_STATE_ESTABLISHED && !picked_up(t) &&
+	       !(t->flags & (FIN_SENT(0) | FIN_SENT(1) | SYN_INSIDE));
+}

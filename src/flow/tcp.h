@@ -70,6 +70,10 @@ enum drop tcp_track_segment(struct tcp_track *t, unsigned from, const struct tcp
 /* True until the handshake is complete. */
 bool tcp_track_half_open(const struct tcp_track *t);
 
+/* Established, with windows known as well as they ever will be: neither side has sent a FIN, and no
+ * SYN waits for its answer. */
+bool tcp_track_settled(const struct tcp_track *t);
+
 /* Whether a segment quoted in an ICMP error (sent by side `from`) lies in what that side has sent:
  * an error about anything else is forged (RFC 5927 section 4.1). */
 bool tcp_track_seq_plausible(const struct tcp_track *t, unsigned from, uint32_t seq);

@@ -126,12 +126,16 @@ static void neighbour_learn(struct node *n, uint16_t port, const struct ipaddr *
 {
 	uint16_t i = neigh_find(n->neighbours, port, addr);
 	struct neigh *e;
+	bool moved;
 
 	if (i == NEIGH_NONE || (mac->b[0] & 1))
 		return;
 	e = neigh_at(n->neighbours, i);
+	moved = neigh_usable(e) && !macaddr_eq(&e->mac, mac);
 	if (neigh_learn(e, mac, n->now_ns))
 		n->neighbour_changes++;
+	if (moved)
+		node_void_offload(n);
 	neighbour_release(n, e);
 }
 
@@ -144,6 +148,7 @@ static void neighbour_in_vain(struct node *n, struct neigh *e)
 	struct pkt pkt;
 
 	n->neighbour_changes++;
+	node_void_offload(n);
 	e->waiting = (struct held_queue){0};
 	while ((h = held_pop(&waiting))) {
 		if (pkt_decode(&pkt, &h->frame) == DROP_NONE && pkt.kind == PKT_IP)

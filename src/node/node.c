@@ -37,6 +37,7 @@ int node_init(struct node *n, const struct params *params, const uint64_t seed[6
 
 void node_fini(struct node *n)
 {
+	offload_free(n->offload);
 	neigh_table_free(n->neighbours);
 	pool_free(n->pool);
 	build_free(n->build);
@@ -85,6 +86,7 @@ static int node_build_routes(struct node *n)
 	route_table_free(n->routes);
 	n->routes = t;
 	n->route_generation++;
+	node_void_offload(n);
 	return 0;
 }
 
@@ -187,6 +189,7 @@ void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
 	bool moved = was_up && link->up && !macaddr_eq(&l->mac, &link->mac);
 
 	*l = *link;
+	node_void_offload(n);
 	if (n->params->ports[port].mtu && n->params->ports[port].mtu < l->mtu)
 		l->mtu = n->params->ports[port].mtu;
 	if (was_up && !l->up) {

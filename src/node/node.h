@@ -23,6 +23,7 @@
 #include "base/params.h"
 #include "engine/actions.h"
 #include "node/neigh.h"
+#include "node/offload.h"
 #include "node/pool.h"
 #include "node/route.h"
 #include "packet/build.h"
@@ -40,6 +41,8 @@ struct node_link {
 	bool takes_partial_csum;
 	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
 	bool is_ours;	 /* no other host can have an address of ours there (a simulation) */
+	uint32_t ifindex;
+	bool offload; /* the kernel program is there */
 };
 
 /* Whether frames to `mac` are for this node. */
@@ -85,6 +88,7 @@ struct node {
 	uint64_t announce_due_ns;
 	uint32_t neighbour_changes; /* MAC addresses learnt, changed or lost so far */
 
+	struct offload *offload; /* or NULL */
 	struct neigh_table *neighbours;
 	struct pool *pool;
 	struct build *build;
@@ -112,6 +116,13 @@ static inline void node_begin(struct node *n, uint64_t now_ns, struct actions *o
 	n->out = out;
 	if (out->n_frames == 0) /* else actions not yet carried out may refer to retired packets */
 		pool_reclaim(n->pool);
+}
+
+/* What the kernel passes on by itself may have to go another way. */
+static inline void node_void_offload(struct node *n)
+{
+	if (n->offload)
+		offload_void(n->offload);
 }
 
 static inline void node_count(struct node *n, enum counter c)

@@ -202,6 +202,8 @@ void net_carry_out(struct net *n, struct net_node *node)
 			n->note(n, node, &a->notes[i]);
 	}
 	actions_reset(a);
+	if (node->kernel)
+		kernel_apply(node->kernel, node->engine);
 }
 
 static void node_receive(struct net *n, struct net_nic *nic, struct frame *frame)
@@ -210,6 +212,10 @@ static void node_receive(struct net *n, struct net_nic *nic, struct frame *frame
 
 	if (!node->engine)
 		return;
+	if (node->kernel && kernel_pass(node->kernel, frame, n->now_ns)) {
+		net_send(n, node->nics[frame->port], frame->data, frame->len, 0);
+		return;
+	}
 	engine_frames(node->engine, frame, 1, n->now_ns, n->actions);
 	net_carry_out(n, node);
 }
@@ -243,11 +249,17 @@ void net_node_start(struct net *n, struct net_node *node)
 	node->engine = engine_new(node_params(node), keys, &seed, n->now_ns);
 	if (!node->engine)
 		abort();
+	if (n->offload)
+		node->kernel = kernel_new(node->engine);
 	if (n->trace || n->note)
 		engine_want_notes(node->engine, UINT32_MAX);
 	for (uint16_t port = 0; port < node->n_nics; port++) {
-		struct engine_link link = {
-			.up = true, .mac = node->nics[port]->mac, .mtu = 1500, .is_ours = true};
+		struct engine_link link = {.up = true,
+					   .mac = node->nics[port]->mac,
+					   .mtu = 1500,
+					   .is_ours = true,
+					   .ifindex = port + 1u,
+					   .offload = n->offload};
 		engine_set_link(node->engine, port, &link, n->now_ns, n->actions);
 		net_carry_out(n, node);
 	}
@@ -273,10 +285,29 @@ struct net_node *net_node_add(struct net *n, const char *name, const char *text,
 	return node;
 }
 
-void net_node_kill(struct net_node *node)
+static void kernel_gone(struct net *n, struct net_node *node)
+{
+	if (node->kernel)
+		n->kernel_passed += node->kernel->passed;
+	kernel_free(node->kernel);
+	node->kernel = NULL;
+}
+
+uint64_t net_kernel_passed(const struct net *n)
+{
+	uint64_t sum = n->kernel_passed;
+
+	for (unsigned i = 0; i < n->n_nodes; i++)
+		if (n->nodes[i].kernel)
+			sum += n->nodes[i].kernel->passed;
+	return sum;
+}
+
+void net_node_kill(struct net *n, struct net_node *node)
 {
 	engine_free(node->engine);
 	node->engine = NULL;
+	kernel_gone(n, node);
 }
 
 void net_node_reload(struct net *n, struct net_node *node, const char *text)
@@ -375,6 +406,7 @@ struct net *net_new(uint64_t seed, struct actions *actions)
 	if (!n)
 		abort();
 	n->trace = getenv("SIM_TRACE") != NULL;
+	n->offload = seed & 1;
 	n->now_ns = 1000000000ULL;
 	n->rng = (struct rng){.key = {seed, seed * 77 + 5}};
 	n->actions = actions;
@@ -386,6 +418,7 @@ void net_free(struct net *n)
 {
 	for (unsigned i = 0; i < n->n_nodes; i++) {
 		engine_free(n->nodes[i].engine);
+		kernel_gone(n, &n->nodes[i]);
 		for (unsigned j = 0; j < n->nodes[i].n_params; j++)
 			conf_free(n->nodes[i].params[j]);
 	}

@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "engine/engine_priv.h"
 #include "heap.h"
+#include "kernel.h"
 
 #define NET_NICS 32
 #define NET_NODES 4
@@ -43,6 +44,7 @@ struct net_node {
 	struct params *params[NET_RELOADS]; /* the last is in force */
 	unsigned n_params;
 	struct engine *engine; /* NULL: it is dead */
+	struct kernel *kernel; /* or NULL: it passes nothing on */
 	struct net_nic *nics[PARAMS_PORTS];
 	unsigned n_nics;
 	unsigned cluster; /* address on the cluster link, 0 = not on it */
@@ -61,6 +63,8 @@ struct net {
 	struct build *build;
 	unsigned loss, duplicate; /* of a datagram, in thousandths */
 	uint64_t jitter_ns;	  /* it takes up to so long more */
+	bool offload;		  /* the kernels of nodes pass on what they are told to */
+	uint64_t kernel_passed;	  /* by kernels that are gone */
 	bool trace;
 	void *arg;
 	/* Sees every frame as a nic receives it, its own or flooded. */
@@ -81,9 +85,11 @@ struct net_nic *net_nic_add(struct net *n, unsigned segment, const struct macadd
 /* A node of that configuration; port i is on segments[i]. It starts at once. */
 struct net_node *net_node_add(struct net *n, const char *name, const char *text,
 			      const unsigned *segments, unsigned cluster);
-void net_node_kill(struct net_node *node);
+void net_node_kill(struct net *n, struct net_node *node);
 void net_node_start(struct net *n, struct net_node *node);
 void net_node_reload(struct net *n, struct net_node *node, const char *text);
+/* Packets that kernels have passed on so far. */
+uint64_t net_kernel_passed(const struct net *n);
 /* Carry out what a call to the engine made by the test itself has left in n->actions. */
 void net_carry_out(struct net *n, struct net_node *node);
 /* Frames in, made and tunnelled = frames out + held + drops; else says what they are. */

@@ -165,6 +165,8 @@ static void carry_out(struct sim *s, unsigned member)
 		}
 	}
 	actions_reset(a);
+	if (s->members[member].kernel)
+		kernel_apply(s->members[member].kernel, s->members[member].engine);
 }
 
 /* --- the worlds
@@ -286,22 +288,47 @@ void sim_start(struct sim *s, unsigned m)
 	if (!member->engine)
 		abort();
 	member->dead = false;
+	if (s->params.offload)
+		member->kernel = kernel_new(member->engine);
 	if (member->boots++)
 		s->disturbed = true;
 	engine_want_notes(member->engine,
 			  s->trace ? UINT32_MAX : 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
 	for (uint16_t port = 0; port < 2; port++) {
-		struct engine_link link = {
-			.up = true, .mac = member_mac(m, port), .mtu = 1500, .is_ours = true};
+		struct engine_link link = {.up = true,
+					   .mac = member_mac(m, port),
+					   .mtu = 1500,
+					   .is_ours = true,
+					   .ifindex = port + 1u,
+					   .offload = s->params.offload};
 		engine_set_link(member->engine, port, &link, s->now_ns, s->actions);
 		carry_out(s, m);
 	}
+}
+
+static void kernel_gone(struct sim *s, struct sim_member *m)
+{
+	if (m->kernel)
+		s->kernel_passed += m->kernel->passed;
+	kernel_free(m->kernel);
+	m->kernel = NULL;
+}
+
+uint64_t sim_kernel_passed(const struct sim *s)
+{
+	uint64_t sum = s->kernel_passed;
+
+	for (unsigned i = 0; i < s->params.n_members; i++)
+		if (s->members[i].kernel)
+			sum += s->members[i].kernel->passed;
+	return sum;
 }
 
 void sim_kill(struct sim *s, unsigned m)
 {
 	engine_free(s->members[m].engine);
 	s->members[m].engine = NULL;
+	kernel_gone(s, &s->members[m]);
 	s->members[m].dead = true;
 	s->disturbed = true;
 }
@@ -314,6 +341,10 @@ static void member_receive(struct sim *s, struct sim_event *ev)
 
 	if (m->dead)
 		return;
+	if (ev->kind == EVENT_FRAME && m->kernel && kernel_pass(m->kernel, &f, s->now_ns)) {
+		wire_frame(s, ev->member, &f);
+		return;
+	}
 	if (ev->kind == EVENT_FRAME)
 		engine_frames(m->engine, &f, 1, s->now_ns, s->actions);
 	else
@@ -494,6 +525,7 @@ void sim_free(struct sim *s)
 {
 	for (unsigned m = 0; m < s->params.n_members; m++) {
 		engine_free(s->members[m].engine);
+		kernel_gone(s, &s->members[m]);
 		conf_free(s->members[m].params);
 	}
 	heap_fini(&s->heap);

@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "engine/engine_priv.h"
 #include "heap.h"
+#include "kernel.h"
 #include "packets.h"
 
 #define SIM_MEMBERS 16
@@ -40,6 +41,7 @@ struct sim_params {
 	uint32_t forward_ms;
 	const char *cluster; /* more options of section "cluster", or NULL */
 	const char *rules;   /* more of section "firewall", or NULL */
+	bool offload;	     /* the kernels of members pass on what they are told to */
 };
 
 struct sim_packet {
@@ -58,6 +60,7 @@ typedef void sim_arrival(void *arg, struct sim *sim, uint32_t id, const struct p
 struct sim_member {
 	struct params *params;
 	struct engine *engine;
+	struct kernel *kernel; /* or NULL: it passes nothing on */
 	unsigned boots;
 	bool dead;
 	unsigned group; /* members of different groups do not hear each other */
@@ -73,6 +76,7 @@ struct sim {
 	struct sim_packet packets[SIM_IDS];
 	uint32_t n_packets;
 	uint64_t n_query_notes, n_conflicts;
+	uint64_t kernel_passed; /* packets, by kernels that are gone */
 	bool trace;
 	bool disturbed; /* something was lost, repeated, cut or restarted */
 	void (*conflict)(void *arg, const struct flow_key *key);
@@ -99,6 +103,9 @@ void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, si
 /* kill -9; and start again with empty tables and a new boot id. */
 void sim_kill(struct sim *s, unsigned member);
 void sim_start(struct sim *s, unsigned member);
+
+/* Packets that kernels have passed on so far. */
+uint64_t sim_kernel_passed(const struct sim *s);
 
 /* Call `fn` at a time. */
 void sim_at(struct sim *s, uint64_t when_ns, void (*fn)(struct sim *s, uint64_t word),

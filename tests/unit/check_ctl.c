@@ -99,13 +99,13 @@ static const char flow_a[] =
 	"80,"
 	"\"state\":\"established\",\"in\":\"inside\",\"out\":\"outside\",\"rule\":\"web\","
 	"\"age_s\":1.2,\"expires_s\":7199.0,\"packets\":[12,10],\"bytes\":[123456,34567890],"
-	"\"home\":\"fw1\",\"askers\":[\"fw2\",\"fw3\"]}";
+	"\"home\":\"fw1\",\"askers\":[\"fw2\",\"fw3\"],\"by\":\"kernel\"}";
 static const char flow_b[] =
 	"{\"proto\":\"udp\",\"src\":\"2001:db8::1\",\"sport\":53,\"dst\":\"2001:db8::2\","
 	"\"dport\":5353,\"state\":\"stream\",\"in\":\"inside\",\"out\":\"outside\",\"rule\":\"a "
 	"b\","
 	"\"age_s\":61.2,\"expires_s\":100,\"packets\":[1,0],\"bytes\":[60,0],\"home\":\"fw1\","
-	"\"askers\":[]}";
+	"\"askers\":[],\"by\":\"daemon\"}";
 static const char event_a[] =
 	"{\"schema\":1,\"event\":\"drop\",\"time\":\"2026-11-22T10:00:00.123456Z\",\"node\":"
 	"\"fw2\","
@@ -381,11 +381,11 @@ START_TEST(table_of_flows)
 	ck_assert_str_eq(
 		text,
 		"PROTO  SOURCE         DESTINATION    STATE        IN      OUT      RULE   AGE  "
-		"EXPIRES  PACKETS       BYTES  HOME  ASKERS\n"
+		"EXPIRES  PACKETS       BYTES  HOME  ASKERS   BY\n"
 		"tcp    10.1.0.9:1234  192.0.2.80:80  established  inside  outside  web   1.2s  "
-		"  1h59m    12/10  123k/34.6M  fw1   fw2,fw3\n"
+		"  1h59m    12/10  123k/34.6M  fw1   fw2,fw3  kernel\n"
 		"udp    [2001:db8::1]:53  [2001:db8::2]:5353  stream       inside  outside  a b   "
-		"1m01s    1m40s      1/0        60/0  fw1   -\n");
+		"1m01s    1m40s      1/0        60/0  fw1   -        daemon\n");
 }
 END_TEST
 
@@ -450,9 +450,9 @@ static const struct {
 	 "      0\n"},
 	{"flows", "{\"packets\":[1],\"src\":7}",
 	 "PROTO  SOURCE  DESTINATION  STATE  IN  OUT  RULE  AGE  EXPIRES  PACKETS  BYTES  HOME  "
-	 "ASKERS\n"
+	 "ASKERS  BY\n"
 	 "-      -       -            -      -   -    -       -        -        -      -  -     "
-	 "-\n"},
+	 "-       -\n"},
 };
 
 START_TEST(tables_look_like_this)

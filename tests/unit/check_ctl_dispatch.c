@@ -181,7 +181,7 @@ static const char flow_l42[] =
 	"\"service\":\"dns\",\"technology\":\"l4/2\",\"target\":\"web3\","
 	"\"target_by\":\"algorithm\",\"server\":null,\"upstream\":null,\"state\":\"open\","
 	"\"in\":\"back\",\"age_s\":1.2,\"idle_s\":0.4,\"expires_s\":179.6,\"packets\":[3,2],"
-	"\"bytes\":[300,200]}";
+	"\"bytes\":[300,200],\"by\":\"daemon\"}";
 static const char flow_l43[] =
 	"{\"proto\":\"tcp\",\"src\":\"198.51.100.7\",\"sport\":5001,\"dst\":\"198.51.100.80\","
 	"\"dport\":80,\"dispatcher\":\"stage-b\",\"path\":\"fw2\",\"path_by\":\"stamp\","
@@ -189,17 +189,18 @@ static const char flow_l43[] =
 	"\"target_by\":\"affinity\",\"server\":{\"src\":\"10.4.0.250\",\"sport\":33000,"
 	"\"dst\":\"10.4.0.11\",\"dport\":8080},\"upstream\":\"inner\",\"state\":\"opening\","
 	"\"in\":\"farm\",\"age_s\":0.1,\"idle_s\":0,\"expires_s\":30,\"packets\":[1,0],"
-	"\"bytes\":[60,0]}";
+	"\"bytes\":[60,0],\"by\":\"kernel\"}";
 static const char flow_out[] =
 	"{\"proto\":\"tcp\",\"src\":\"10.1.0.9\",\"sport\":1,\"dst\":\"192.0.2.80\",\"dport\":80,"
 	"\"dispatcher\":\"inner\",\"path\":\"fw2\",\"path_by\":\"moved\",\"service\":null,"
 	"\"technology\":null,\"target\":null,\"target_by\":null,\"server\":null,"
 	"\"upstream\":null,\"state\":\"closing\",\"in\":\"farm\",\"age_s\":60,\"idle_s\":10,"
-	"\"expires_s\":110,\"packets\":[1,1],\"bytes\":[60,60]}";
+	"\"expires_s\":110,\"packets\":[1,1],\"bytes\":[60,60],\"by\":\"daemon\"}";
 static const char flow_firewall[] =
 	"{\"proto\":\"udp\",\"src\":\"10.1.0.9\",\"sport\":1234,\"dst\":\"192.0.2.80\",\"dport\":"
 	"53,\"state\":\"stream\",\"in\":\"lan\",\"out\":\"wan\",\"rule\":\"all\",\"age_s\":1.2,"
-	"\"expires_s\":170,\"packets\":[1,1],\"bytes\":[60,60],\"home\":\"box\",\"askers\":[]}";
+	"\"expires_s\":170,\"packets\":[1,1],\"bytes\":[60,60],\"home\":\"box\",\"askers\":[],"
+	"\"by\":\"daemon\"}";
 static const char services[] =
 	"{\"service\":\"web\",\"proto\":\"tcp\",\"addresses\":[\"198.51.100.80\"],"
 	"\"ports\":[\"80\",\"8000-8010\"],\"technology\":\"l4/3\",\"algorithm\":\"source\","
@@ -407,16 +408,16 @@ START_TEST(flows_of_dispatchers_have_columns_of_their_own)
 	free(all);
 	ck_assert_str_eq(text, "PROTO  SOURCE             DESTINATION       STATE    DISPATCHER  "
 			       "PATH                SERVICE  TECHNOLOGY  TARGET            SERVER  "
-			       "          AGE  IDLE  PACKETS    BYTES\n"
+			       "          AGE  IDLE  PACKETS    BYTES  BY\n"
 			       "udp    198.51.100.7:5000  198.51.100.80:53  open     inner       "
 			       "fw1 (learnt)        dns      l4/2        web3 (algorithm)  -       "
-			       "         1.2s  0.4s      3/2  300/200\n"
+			       "         1.2s  0.4s      3/2  300/200  daemon\n"
 			       "tcp    198.51.100.7:5001  198.51.100.80:80  opening  stage-b     "
 			       "fw2 (stamp, inner)  web      l4/3        web1 (affinity)   "
-			       "10.4.0.11:8080   0.1s  0.0s      1/0     60/0\n"
+			       "10.4.0.11:8080   0.1s  0.0s      1/0     60/0  kernel\n"
 			       "tcp    10.1.0.9:1         192.0.2.80:80     closing  inner       "
 			       "fw2 (moved)         -        -           -                 -       "
-			       "        1m00s   10s      1/1    60/60\n");
+			       "        1m00s   10s      1/1    60/60  daemon\n");
 }
 END_TEST
 
