@@ -67,6 +67,15 @@ static void dflow_credit(struct dispatch *d, struct dflow *f, unsigned side,
 	d->node->counters[COUNTER_OFFLOADED_BYTES] += t->bytes;
 }
 
+static void dflow_renew(struct dispatch *d, struct dflow *f, unsigned side)
+{
+	const struct macaddr *mac = node_neighbour_used(d->node, f->hop[side].neigh);
+
+	if (mac)
+		offload_renew(d->node->offload, OFFLOAD_DISPATCH, flow_table_index(d->flows, f),
+			      side, mac, d->node->now_ns);
+}
+
 bool dflow_offload_take(struct dispatch *d, struct dflow *f)
 {
 	const struct dispatcher *x = &d->dispatchers[f->entry.key.zone];
@@ -76,9 +85,12 @@ bool dflow_offload_take(struct dispatch *d, struct dflow *f)
 	if (!d->node->offload || !offload_take(d->node->offload, OFFLOAD_DISPATCH,
 					       flow_table_index(d->flows, f), t, &last_ns))
 		return false;
-	for (unsigned side = 0; side < 2; side++)
-		if (t[side].packets > 0)
-			dflow_credit(d, f, side, &t[side]);
+	for (unsigned side = 0; side < 2; side++) {
+		if (t[side].packets == 0)
+			continue;
+		dflow_credit(d, f, side, &t[side]);
+		dflow_renew(d, f, side);
+	}
 	flow_table_arm_since(d->flows, f, last_ns, d->node->now_ns, dflow_timeout(f, x->params));
 	return flow_table_left_ms(d->flows, f, d->node->now_ns) > 0;
 }

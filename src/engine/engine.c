@@ -407,6 +407,11 @@ int engine_set_offload(struct engine *e, const struct offload_memory *m)
 	return e->node.offload ? 0 : -ENOMEM;
 }
 
+bool engine_offload_pending(const struct engine *e)
+{
+	return e->node.offload && offload_pending(e->node.offload);
+}
+
 bool engine_offload_change(struct engine *e, struct offload_change *c)
 {
 	return e->node.offload && offload_next_change(e->node.offload, e->node.now_ns, c);

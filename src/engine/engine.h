@@ -101,6 +101,7 @@ void engine_target_load(struct engine *e, uint16_t target, int word, uint64_t no
  * (node/offload.h), which stays the caller's. Once, before frames flow. -ENOMEM. */
 int engine_set_offload(struct engine *e, const struct offload_memory *m);
 /* Keys for the kernel's hash: carried out after every call that may have changed something. */
+bool engine_offload_pending(const struct engine *e);
 bool engine_offload_change(struct engine *e, struct offload_change *c);
 void engine_offload_failed(struct engine *e, const struct offload_change *c);
 

@@ -60,6 +60,15 @@ void home_offload_moved(struct firewall *f, struct state *s)
 		home_offload_end(f, s);
 }
 
+static void home_renew(struct firewall *f, struct state *s, unsigned side)
+{
+	const struct macaddr *mac = node_neighbour_used(f->node, s->hop[side]);
+
+	if (mac)
+		offload_renew(f->node->offload, OFFLOAD_HOME, index_of(f, s), side, mac,
+			      f->node->now_ns);
+}
+
 bool home_offload_take(struct firewall *f, struct state *s)
 {
 	struct node *n = f->node;
@@ -73,6 +82,8 @@ bool home_offload_take(struct firewall *f, struct state *s)
 		n->counters[COUNTER_OFFLOADED] += t[side].packets;
 		n->counters[COUNTER_OFFLOADED_BYTES] += t[side].bytes;
 		n->counters[COUNTER_STATE_HIT] += t[side].packets;
+		if (t[side].packets > 0)
+			home_renew(f, s, side);
 	}
 	home_offload_sync(f, s);
 	flow_table_arm_since(f->states, s, last_ns, n->now_ns,

@@ -107,6 +107,19 @@ const struct macaddr *node_resolve(struct node *n, uint16_t port, const struct i
 	return node_watch(n, port, next, hop, NEIGH_REACHABLE_NS);
 }
 
+const struct macaddr *node_neighbour_used(struct node *n, uint16_t index)
+{
+	struct neigh *e =
+		index < neigh_capacity(n->neighbours) ? neigh_at(n->neighbours, index) : NULL;
+	bool ask = false;
+
+	if (!e || !n->links[e->port].up || !neigh_use(e, n->now_ns, &ask))
+		return NULL;
+	if (ask)
+		neighbour_ask(n, e);
+	return &e->mac;
+}
+
 /* --- learning -------------------------------------------------------------------------------- */
 
 static void neighbour_release(struct node *n, struct neigh *e)

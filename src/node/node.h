@@ -140,6 +140,10 @@ static inline uint64_t node_address_bit(const struct ipaddr *a)
 	return 1ULL << (x >> 58);
 }
 
+/* Packets have gone to a neighbour without the daemon: its MAC address, and it is asked whether it
+ * is still there when that is due. NULL: it is not known now. */
+const struct macaddr *node_neighbour_used(struct node *n, uint16_t index);
+
 /* The own address equal to `a`, or NULL; passed ones are not own. */
 const struct node_address *node_address_search(const struct node *n, const struct ipaddr *a);
 static inline const struct node_address *node_address_find(const struct node *n,

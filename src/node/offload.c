@@ -9,9 +9,8 @@
 
 #include "node/node.h"
 
-/* One packet per lease and direction comes to the daemon, which looks at everything anew: routes,
- * neighbours, health. Short enough that a neighbour is asked whether it is still there about as
- * often as without. */
+/* Unless it is renewed, one packet per lease and direction comes to the daemon, which looks at
+ * everything anew. */
 #define LEASE_NS 4000000000ULL
 #define LEASE_FRESH_NS 3500000000ULL /* not worth writing anew */
 
@@ -65,6 +64,8 @@ struct offload *offload_new(const struct offload_memory *m, const uint32_t owner
 	if (!o)
 		return NULL;
 	o->m = *m;
+	if (o->m.after == 0)
+		o->m.after = OFFLOAD_AFTER;
 	o->links = links;
 	o->places = calloc(m->n_slots, sizeof(*o->places));
 	o->rested = calloc(m->n_slots, sizeof(*o->rested));
@@ -218,6 +219,11 @@ uint32_t offload_capacity(const struct offload *o)
 
 /* --- changes of the kernel's hash --------------------------------------------------------------
  */
+
+bool offload_pending(const struct offload *o)
+{
+	return o->n_changed > 0;
+}
 
 bool offload_next_change(struct offload *o, uint64_t now_ns, struct offload_change *c)
 {
@@ -450,6 +456,20 @@ bool offload_offer(struct offload *o, const struct offload_offer *w, uint64_t no
 	if (!w->both || p->known == 3)
 		slot_lease(o, slot, w, now_ns);
 	return true;
+}
+
+void offload_renew(struct offload *o, enum offload_owner kind, uint32_t owner, unsigned side,
+		   const struct macaddr *mac, uint64_t now_ns)
+{
+	uint32_t slot = slot_find(o, kind, owner);
+	struct offload_slot *s;
+
+	if (slot == NO_SLOT)
+		return;
+	s = slot_at(o, slot);
+	if (s->generation == o->m.control->generation && lease_of(&s->dir[side]) != 0 &&
+	    memcmp(s->dir[side].out_to, mac->b, sizeof(mac->b)) == 0)
+		lease_set(&s->dir[side], now_ns + LEASE_NS);
 }
 
 /* --- what the kernel has done -------------------------------------------------------------------

@@ -32,7 +32,7 @@ struct offload_memory {
 	struct offload_slot *slots;
 	uint32_t n_slots;
 	struct offload_control *control;
-	uint32_t after; /* packets of a side before a flow is offered; OFFLOAD_AFTER */
+	uint32_t after; /* packets of a side before a flow is offered; 0 = OFFLOAD_AFTER */
 };
 
 struct offload_change {
@@ -74,6 +74,11 @@ bool offload_worth(const struct offload *o, uint32_t packets);
  * the caller ends it. */
 bool offload_offer(struct offload *o, const struct offload_offer *w, uint64_t now_ns);
 
+/* Packets of that side have been passed on to the neighbour `mac`, which is still the right one:
+ * the lease goes on without a packet for the daemon. */
+void offload_renew(struct offload *o, enum offload_owner kind, uint32_t owner, unsigned side,
+		   const struct macaddr *mac, uint64_t now_ns);
+
 /* Way and rules may have changed for any flow: all come back to the daemon with their next packet,
  * and are offered anew with it. */
 void offload_void(struct offload *o);
@@ -93,6 +98,7 @@ bool offload_take(struct offload *o, enum offload_owner kind, uint32_t owner,
 bool offload_next(struct offload *o, uint32_t *pos, unsigned *budget, enum offload_owner *kind,
 		  uint32_t *owner);
 
+bool offload_pending(const struct offload *o); /* there are changes */
 /* The next key to put into the kernel's hash, or to take out. False: none. */
 bool offload_next_change(struct offload *o, uint64_t now_ns, struct offload_change *c);
 /* That one, an addition, could not be made. */

@@ -15,7 +15,7 @@ SECONDS_EACH=${BENCH_SECONDS:-5}
 CONNECTS=${BENCH_CONNECTS:-1000}
 SLOW=${BENCH_SLOW:-40}
 FORWARDERS=(plain nft)
-[ "${BENCH_KERNEL_ONLY:-0}" = 1 ] || FORWARDERS+=(fwclusterd)
+[ "${BENCH_KERNEL_ONLY:-0}" = 1 ] || FORWARDERS+=(fwclusterd offload)
 UDPGEN=$LAB_DIR/udpgen
 
 declare -A result=()
@@ -31,14 +31,25 @@ kernel_off() { # HOST...
 	done
 }
 
+# "offload": fwclusterd with the packets of known flows left to the kernel.
+bench_offload() { # HOST...
+	local host port
+	for host in "$@"; do
+		for port in inside outside; do
+			fw_port[$host.$port]+=$'\n\toffload = true'
+		done
+	done
+}
+
 forwarder_up() { # KIND HOST...
 	local kind=$1
 	shift
 	case $kind in
 	plain) LAB_FW=plain fw_start "$@" ;;
 	nft) LAB_FW=nft fw_start "$@" ;;
-	fwclusterd) # as doc/performance.md recommends it
+	fwclusterd | offload) # as doc/performance.md recommends it
 		lab_virtual on
+		[ "$kind" = offload ] && bench_offload "$@"
 		LAB_FW=daemon fw_start "$@" && LAB_FW=daemon fw_meet "$@"
 		;;
 	esac
@@ -47,7 +58,7 @@ forwarder_up() { # KIND HOST...
 forwarder_down() { # KIND HOST...
 	local kind=$1
 	shift
-	if [ "$kind" = fwclusterd ]; then
+	if [ "$kind" = fwclusterd ] || [ "$kind" = offload ]; then
 		fw_end
 		lab_virtual off
 	else

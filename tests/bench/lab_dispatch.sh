@@ -20,7 +20,7 @@
 
 ROUNDS=${BENCH_ROUNDS:-3}
 SECONDS_EACH=${BENCH_SECONDS:-5}
-read -ra KINDS <<<"${BENCH_KINDS:-nft-outer outer nft-l42 l42 nft-l43 l43 haproxy stages2 stages3}"
+read -ra KINDS <<<"${BENCH_KINDS:-nft-outer outer outer-offload nft-l42 l42 l42-offload nft-l43 l43 l43-offload haproxy stages2 stages2-offload stages3}"
 UDPGEN=$BUILD/tests/bench/udpgen
 TCPGEN=$BUILD/tests/bench/tcpgen
 VIP=198.51.100.80
@@ -34,10 +34,15 @@ declare -A title_of=(
 	[nft-l42]="nftables, fwd at ingress" [l42]="fwclusterd, l4/2"
 	[nft-l43]="nftables, hashed DNAT" [l43]="fwclusterd, l4/3"
 	[haproxy]="HAProxy, TCP mode"
+	[outer-offload]="fwclusterd, outer, offload" [l42-offload]="fwclusterd, l4/2, offload"
+	[l43-offload]="fwclusterd, l4/3, offload" [stages2-offload]="fwclusterd, l4/2, 2 stages, offload"
 	[stages2]="fwclusterd, l4/2, 2 stages" [stages3]="fwclusterd, l4/2, 3 stages"
 )
 # What a figure is compared with.
-declare -A kernel_of=([outer]=nft-outer [l42]=nft-l42 [l43]=nft-l43 [stages2]=l42 [stages3]=stages2)
+declare -A kernel_of=([outer]=nft-outer [l42]=nft-l42 [l43]=nft-l43 [stages2]=l42 [stages3]=stages2
+	[outer-offload]=nft-outer [l42-offload]=nft-l42 [l43-offload]=nft-l43
+	[stages2-offload]=l42-offload)
+OFFLOAD= # an option of the ports
 
 # --- the hosts -------------------------------------------------------------------------------
 
@@ -165,10 +170,12 @@ node() {
 	dp_ports[$1]='back farm'
 	dp_port[$1.back]="
 	addresses = { \"10.3.0.$2/24\" }
-	mac = \"02:fc:00:00:03:$(printf %02x "$2")\""
+	mac = \"02:fc:00:00:03:$(printf %02x "$2")\"
+	$OFFLOAD"
 	dp_port[$1.farm]="
 	addresses = { \"10.4.0.$2/24\" }
-	mac = \"02:fc:00:00:04:$(printf %02x "$2")\""
+	mac = \"02:fc:00:00:04:$(printf %02x "$2")\"
+	$OFFLOAD"
 }
 
 service() { # TECHNOLOGY TARGETS BULK_TARGET
@@ -237,7 +244,9 @@ stages() { # HOW MANY
 
 fwclusterd_up() { # KIND
 	local name
-	dp_names=() dp_address=()
+	dp_names=() dp_address=() OFFLOAD=
+	case $1 in *-offload) OFFLOAD="offload = true" ;; esac
+	set -- "${1%-offload}"
 	case $1 in
 	outer)
 		node box 254

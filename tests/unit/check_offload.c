@@ -2,7 +2,7 @@
  * check_offload.c - flows that the daemon leaves to the kernel: when, what the kernel is told, when
  * they come back, and that both know the same of them. The kernel is a model (tests/sim/kernel.h).
  *
- * proves: FC-12 FC-13 FC-14
+ * proves: FC-12 FC-13 FC-14 HD-3 HD-5 HD-8
  */
 #include "../sim/kernel.h"
 #include "rig.h"
@@ -41,7 +41,8 @@ static void both_free(struct both *b)
 }
 
 /* Put a packet in; who has passed it on. What came out is r->out[0], also of the kernel. */
-static enum by put(struct both *b, unsigned port, const struct rig_packet *p)
+static enum by put_from(struct both *b, unsigned port, const struct rig_packet *p,
+			const struct macaddr *sender)
 {
 	static struct sample s;
 	struct frame f;
@@ -49,6 +50,8 @@ static enum by put(struct both *b, unsigned port, const struct rig_packet *p)
 	rig_clear(b->r);
 	rig_make(&s, p);
 	f = rig_ready(&s, port);
+	if (sender)
+		memcpy(f.data + 6, sender->b, sizeof(sender->b));
 	if (kernel_pass(b->k, &f, b->r->now_ns)) {
 		rig_keep(b->r, &f);
 		return KERNEL;
@@ -56,6 +59,11 @@ static enum by put(struct both *b, unsigned port, const struct rig_packet *p)
 	rig_frame(b->r, &f);
 	kernel_apply(b->k, b->r->engine);
 	return b->r->n_out == 1 && b->r->out[0].pkt.tuple.proto == p->proto ? DAEMON : NOBODY;
+}
+
+static enum by put(struct both *b, unsigned port, const struct rig_packet *p)
+{
+	return put_from(b, port, p, NULL);
 }
 
 static struct rig_packet segment(bool back, unsigned flags, uint32_t seq, uint32_t ack, size_t len)
@@ -355,13 +363,35 @@ START_TEST(test_lease)
 	struct both *b = both_new(PASS_OUT);
 
 	settle(b);
-	rig_wait(b->r, LEASE_MS - 100);
-	ck_assert_int_eq(there(b), KERNEL);
-	rig_wait(b->r, 200);
+	rig_wait(b->r, LEASE_MS + 10);
 	ck_assert_int_eq(there(b), DAEMON);
 	ck_assert_int_eq(there(b), KERNEL);
 	ck_assert_int_eq(back(b), DAEMON);
 	ck_assert_int_eq(back(b), KERNEL);
+	both_free(b);
+}
+END_TEST
+
+/* Traffic keeps a lease as long as the neighbour, who is asked now and then, is there. */
+START_TEST(test_renewal)
+{
+	struct both *b = both_new(PASS_OUT);
+	uint64_t asked;
+	unsigned s = 0;
+
+	settle(b);
+	asked = rig_counter(b->r, COUNTER_NEIGHBOUR_ASKED);
+	for (unsigned i = 0; i < 100; i++) {
+		rig_wait(b->r, 1000);
+		ck_assert_int_eq(there(b), KERNEL);
+		ck_assert_int_eq(back(b), KERNEL);
+	}
+	ck_assert_uint_gt(rig_counter(b->r, COUNTER_NEIGHBOUR_ASKED), asked + 2);
+	b->r->answer = false;
+	while (there(b) == KERNEL) {
+		ck_assert_uint_lt(s++, 60);
+		rig_wait(b->r, 1000);
+	}
 	both_free(b);
 }
 END_TEST
@@ -550,6 +580,168 @@ START_TEST(test_hash_full)
 }
 END_TEST
 
+/* --- dispatchers
+ * ------------------------------------------------------------------------------------
+ */
+
+#define CLIENT "198.51.100.9"
+#define SERVICE "203.0.113.80"
+
+/* An inner dispatcher: one firewall outside, one server inside, whose address is not the service's.
+ */
+static struct both *inner_new(void)
+{
+	struct both *b = both_new(
+		"path \"fw1\" { id = 7 addresses = {\"192.0.2.11\"} }\n"
+		"dispatcher \"inner\" { role = \"inner\" ports = {\"inside\"}"
+		" firewall-port = \"outside\" udp-timeout = 10s }\n"
+		"service \"udp\" { addresses = {\"" SERVICE "\"}"
+		" protocol = \"udp\" technology = \"l4/3\" targets = {\"s\"} }\n"
+		"service \"tcp\" { addresses = {\"" SERVICE "\"}"
+		" protocol = \"tcp\" technology = \"l4/3\" targets = {\"s\"} }\n"
+		"target \"s\" { addresses = {\"10.1.0.80\"} port = 8080 check = \"tcp\" }\n");
+
+	engine_target_health(b->r->engine, 0, true, "test", b->r->now_ns, b->r->actions);
+	rig_collect(b->r);
+	rig_wait(b->r, 1500); /* the firewall's MAC address is known */
+	rig_clear(b->r);
+	return b;
+}
+
+static struct rig_packet asks(unsigned proto, unsigned flags)
+{
+	return (struct rig_packet){.src = CLIENT,
+				   .dst = SERVICE,
+				   .proto = proto,
+				   .sport = 1000,
+				   .dport = 80,
+				   .flags = flags,
+				   .seq = 1,
+				   .ack = 1,
+				   .len = 30};
+}
+
+static struct rig_packet replies(unsigned proto, unsigned flags)
+{
+	return (struct rig_packet){.src = "10.1.0.80",
+				   .dst = CLIENT,
+				   .proto = proto,
+				   .sport = 8080,
+				   .dport = 1000,
+				   .flags = flags,
+				   .seq = 1,
+				   .ack = 1,
+				   .len = 30};
+}
+
+static void dispatched(struct both *b, unsigned proto)
+{
+	struct rig_packet p = asks(proto, TCP_SYN), q = replies(proto, TCP_ACK);
+
+	ck_assert_int_eq(put(b, OUTSIDE, &p), DAEMON);
+	p.flags = TCP_ACK;
+	for (unsigned i = 0; i < 4; i++) {
+		put(b, OUTSIDE, &p);
+		put(b, INSIDE, &q);
+	}
+	ck_assert_int_eq(put(b, OUTSIDE, &p), KERNEL);
+	ck_assert_int_eq(put(b, INSIDE, &q), KERNEL);
+}
+
+START_TEST(test_translated)
+{
+	struct both *b = inner_new();
+	unsigned proto = _i ? IPPROTO_NUM_TCP : IPPROTO_NUM_UDP;
+	struct rig_packet p = asks(proto, TCP_ACK), q = replies(proto, TCP_ACK);
+	const struct pkt *pkt;
+
+	dispatched(b, proto);
+	ck_assert_int_eq(put(b, OUTSIDE, &p), KERNEL);
+	pkt = rig_only(b->r, INSIDE);
+	ck_assert(ipaddr_eq(&pkt->tuple.dst,
+			    &(struct ipaddr){.b = {[10] = 0xff, 0xff, 10, 1, 0, 80}}));
+	ck_assert_uint_eq(pkt->tuple.dport, 8080);
+	ck_assert_uint_eq(pkt->tuple.sport, 1000);
+	ck_assert_int_eq(put(b, INSIDE, &q), KERNEL);
+	pkt = rig_only(b->r, OUTSIDE);
+	ck_assert(ipaddr_eq(&pkt->tuple.src,
+			    &(struct ipaddr){.b = {[10] = 0xff, 0xff, 203, 0, 113, 80}}));
+	ck_assert_uint_eq(pkt->tuple.sport, 80);
+	rig_wait(b->r, 1100);
+	ck_assert_uint_eq(b->r->engine->dispatch.targets[0].to.packets +
+				  b->r->engine->dispatch.targets[0].from.packets,
+			  1 + 2 * 4 + 2 + 2);
+	both_free(b);
+}
+END_TEST
+
+/* What comes from anybody but the flow's firewall is for the daemon to judge. */
+START_TEST(test_wrong_sender)
+{
+	struct both *b = inner_new();
+	struct rig_packet p = asks(IPPROTO_NUM_UDP, 0);
+	struct macaddr other = {{2, 0xee, 0, 0, 7, 7}};
+
+	dispatched(b, IPPROTO_NUM_UDP);
+	ck_assert_int_eq(put_from(b, OUTSIDE, &p, &other), NOBODY);
+	ck_assert_dropped(b->r, DROP_UNKNOWN_PATH, 1);
+	ck_assert_int_eq(put(b, OUTSIDE, &p), KERNEL);
+	both_free(b);
+}
+END_TEST
+
+START_TEST(test_dispatched_ends)
+{
+	struct both *b = inner_new();
+	struct rig_packet fin = asks(IPPROTO_NUM_TCP, TCP_FIN | TCP_ACK);
+
+	dispatched(b, IPPROTO_NUM_TCP);
+	ck_assert_int_eq(put(b, OUTSIDE, &fin), DAEMON);
+	ck_assert_uint_eq(b->k->n_keys, 0);
+	fin.flags = TCP_ACK;
+	for (unsigned i = 0; i < 40; i++)
+		ck_assert_int_eq(put(b, OUTSIDE, &fin), DAEMON);
+	dispatched(b, IPPROTO_NUM_UDP);
+	engine_flush(b->r->engine, ENGINE_FLUSH_FLOWS, b->r->now_ns, b->r->actions);
+	rig_collect(b->r);
+	kernel_apply(b->k, b->r->engine);
+	ck_assert_uint_eq(b->k->n_keys, 0);
+	both_free(b);
+}
+END_TEST
+
+START_TEST(test_dispatched_alive)
+{
+	struct both *b = inner_new();
+	struct rig_packet p = asks(IPPROTO_NUM_UDP, 0);
+
+	dispatched(b, IPPROTO_NUM_UDP);
+	for (unsigned i = 0; i < 30; i++) {
+		rig_wait(b->r, 1000);
+		ck_assert_int_eq(put(b, OUTSIDE, &p), KERNEL);
+	}
+	ck_assert_uint_eq(rig_counter(b->r, COUNTER_DISPATCH_NEW), 1);
+	rig_wait(b->r, 12000);
+	ck_assert_uint_eq(rig_counter(b->r, COUNTER_DISPATCH_ENDED), 1);
+	both_free(b);
+}
+END_TEST
+
+/* Its target goes down: the next packet is the daemon's. */
+START_TEST(test_target_down)
+{
+	struct both *b = inner_new();
+	struct rig_packet p = asks(IPPROTO_NUM_UDP, 0);
+
+	dispatched(b, IPPROTO_NUM_UDP);
+	for (unsigned i = 0; i < 3; i++)
+		engine_target_health(b->r->engine, 0, false, "test", b->r->now_ns, b->r->actions);
+	rig_collect(b->r);
+	ck_assert_int_eq(put(b, OUTSIDE, &p), NOBODY);
+	both_free(b);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("offload");
@@ -565,12 +757,18 @@ int main(void)
 	tcase_add_test(t, test_router);
 	tcase_add_test(t, test_error);
 	tcase_add_test(t, test_lease);
+	tcase_add_test(t, test_renewal);
 	tcase_add_loop_test(t, test_void, 0, CAUSES);
 	tcase_add_test(t, test_flush);
 	tcase_add_test(t, test_alive);
 	tcase_add_test(t, test_room);
 	tcase_add_test(t, test_rest);
 	tcase_add_test(t, test_hash_full);
+	tcase_add_loop_test(t, test_translated, 0, 2);
+	tcase_add_test(t, test_wrong_sender);
+	tcase_add_test(t, test_dispatched_ends);
+	tcase_add_test(t, test_dispatched_alive);
+	tcase_add_test(t, test_target_down);
 	suite_add_tcase(suite, t);
 	sr = srunner_create(suite);
 	srunner_run_all(sr, CK_ENV);
