@@ -50,6 +50,7 @@ struct port_params {
 	struct ipaddr answers[PARAMS_PORT_ANSWERS];
 	uint32_t rx_buffer; /* bytes of the socket's receive buffer */
 	bool promiscuous;
+	bool offload; /* packets of flows that have been judged are passed on by the kernel */
 	bool has_mac; /* an Ethernet address of the daemon's own, beside the device's */
 	struct macaddr mac;
 };
@@ -189,7 +190,8 @@ struct params {
 	enum log_target log_target;
 	char user[PARAMS_NAME]; /* "" = keep the user */
 	enum seccomp_mode seccomp;
-	bool check_host; /* complain about ip_forward and offloads at start */
+	uint32_t offload_flows; /* that the kernel can have at once */
+	bool check_host;	/* complain about ip_forward and offloads at start */
 };
 
 #endif

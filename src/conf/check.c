@@ -2,6 +2,7 @@
 #include <sys/un.h>
 
 #include "conf/reader.h"
+#include "config.h"
 
 static bool same_text(const char *a, const char *b)
 {
@@ -44,6 +45,28 @@ static void check_port_backend(struct reader *r, uint32_t i)
 	if (p->backend != BACKEND_FILE && !*p->device && !reader_value(s, "device", 0))
 		reader_error(r, reader_section_pos(r, s), s, NULL,
 			     "option \"device\" is missing; only backend \"file\" goes without");
+}
+
+#ifdef HAVE_OFFLOAD
+#define OFFLOAD_BUILT true
+#else
+#define OFFLOAD_BUILT false
+#endif
+
+static void check_port_offload(struct reader *r, uint32_t i)
+{
+	const struct port_params *p = &r->params->ports[i];
+	cfg_t *s = r->port_section[i];
+	const char *wrong = NULL;
+
+	if (p->backend != BACKEND_PACKET)
+		wrong = "goes with backend = \"packet\" only";
+	else if (p->vlan != 0)
+		wrong = "goes without \"vlan\" only; give the VLAN a device of its own";
+	else if (!OFFLOAD_BUILT)
+		wrong = "this build has no offload; allowed is false";
+	if (p->offload && wrong)
+		reader_error(r, reader_option_pos(r, s, "offload"), s, "offload", "%s", wrong);
 }
 
 /* Whatever two ports may not share. */
@@ -103,6 +126,7 @@ static void check_ports(struct reader *r)
 
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		check_port_backend(r, i);
+		check_port_offload(r, i);
 		check_port_answers(r, i);
 		for (uint32_t j = 0; j < i; j++)
 			check_port_pair(r, i, j);

@@ -75,6 +75,7 @@ static const struct schema_option root_options[] = {
 	TEXT(SCHEMA_NAME, "user", params, user, SCHEMA_RESTART, ""),
 	WORD("seccomp", params, seccomp, SCHEMA_RESTART, SECCOMP_OFF, seccomp_words, SECCOMP_LOG),
 	BOOL("check-host", params, check_host, 0, true),
+	NUMBER("offload-flows", params, offload_flows, SCHEMA_RESTART, 1024, 1048576, 65536),
 	END,
 };
 
@@ -89,6 +90,7 @@ static const struct schema_option port_options[] = {
 	LIST("answer-for", ALLOWED_HOSTS),
 	NUMBER("rx-buffer", port_params, rx_buffer, SCHEMA_RESTART, 65536, 1073741824, 16777216),
 	BOOL("promiscuous", port_params, promiscuous, SCHEMA_RESTART, false),
+	BOOL("offload", port_params, offload, SCHEMA_RESTART, false),
 	TEXT(SCHEMA_MAC, "mac", port_params, mac, SCHEMA_RESTART, ""),
 	TEXT(SCHEMA_TEXT, "file-in", port_params, file_in, SCHEMA_RESTART, ""),
 	TEXT(SCHEMA_TEXT, "file-out", port_params, file_out, SCHEMA_RESTART, ""),

@@ -218,6 +218,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	d->armed_ns = UINT64_MAX;
 	engine_tick(d->engine, daemon_now_ns(), d->actions);
 	loop_carry_out(d);
+	offloads_carry_out(d);
 	loop_arm(d);
 	d->rounds++;
 }
@@ -231,6 +232,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	for (uint16_t i = 0; i < d->params->n_ports; i++)
 		loop_attach_port(d, &d->ports[i]);
 	loop_attach_cluster(d);
+	offloads_check(d);
 }
 
 /* Only a loop that has moved on since the last time is alive. */
@@ -317,12 +319,13 @@ static int daemon_open(struct daemon *d)
 	if (!d->base || daemon_make_engine(d) < 0)
 		return -1;
 	add_timers(d);
+	offloads_open(d);
 	if (host_open(d) < 0 || requests_open(d) < 0 || loop_open_ports(d) < 0 ||
 	    loop_open_cluster(d) < 0 || checks_open(d) < 0)
 		return -1;
 	host_tell_engine(d);
 	host_check(d);
-	if (sandbox_enter(d->params, err, sizeof(err)) < 0) {
+	if (sandbox_enter(d->params, false, err, sizeof(err)) < 0) {
 		log_error("privileges: %s", err);
 		return -1;
 	}
@@ -348,6 +351,7 @@ static void daemon_close(struct daemon *d)
 	if (d->watchdog)
 		event_free(d->watchdog);
 	engine_free(d->engine);
+	offloads_close(d);
 	actions_free(d->actions);
 	event_base_free(d->base);
 }

@@ -7,6 +7,7 @@
  *   notes.c     the engine's notes, to monitors and the log
  *   requests.c  the control socket
  *   checks.c    health and load of targets
+ *   offloads.c  flows that the kernel passes on by the engine's orders
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
@@ -20,6 +21,7 @@
 #include "engine/engine.h"
 #include "io/control.h"
 #include "io/netlink.h"
+#include "io/offloader.h"
 #include "io/port.h"
 #include "io/udp.h"
 
@@ -39,6 +41,9 @@ struct daemon_port {
 	uint16_t index;
 	unsigned ifindex;
 	bool missing_said;
+	unsigned offload_ifindex; /* where the kernel program is attached, 0 = nowhere */
+	unsigned offload_repairs;
+	bool offload_said;
 	struct engine_link link;
 	uint32_t n_tx;
 	struct frame tx[ACTIONS_FRAMES]; /* frames of one call that leave by this port */
@@ -69,6 +74,9 @@ struct daemon {
 	struct control *control;
 	struct daemon_client *clients;
 	struct checks *checks;
+	struct offloader *offloader; /* or NULL */
+	bool offload_left;	     /* changes are waiting for the next round */
+	bool offload_failed_said, offload_given_up;
 	uint64_t rounds, rounds_seen; /* progress of the loop, for the watchdog */
 	uint64_t status_ns;
 	int exit_status;
@@ -110,6 +118,20 @@ void notes_summary(struct daemon *d);
 int requests_open(struct daemon *d);
 void requests_close(struct daemon *d);
 void requests_watch(struct daemon_client *c);
+
+/* offloads.c; all of them do nothing where nothing is to be offloaded */
+void offloads_open(struct daemon *d);
+void offloads_close(struct daemon *d);
+/* Before a port is attached to the device, and after, whether that worked or not. */
+void offloads_attach(struct daemon *d, struct daemon_port *p, unsigned ifindex);
+void offloads_attached(struct daemon *d, struct daemon_port *p);
+/* After a port was detached. */
+void offloads_detach(struct daemon *d, struct daemon_port *p);
+/* Whether the engine has changes for the kernel; and give them to it. */
+bool offloads_pending(const struct daemon *d);
+void offloads_carry_out(struct daemon *d);
+/* From time to time: is the kernel program still where it was put? */
+void offloads_check(struct daemon *d);
 
 /* checks.c */
 int checks_open(struct daemon *d);

@@ -15,7 +15,7 @@
 
 void loop_arm(struct daemon *d)
 {
-	uint64_t next = engine_next(d->engine), now;
+	uint64_t next = d->offload_left ? 0 : engine_next(d->engine), now;
 	struct timeval tv;
 
 	if (next >= d->armed_ns)
@@ -93,6 +93,7 @@ void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why)
 		event_free(p->event);
 	p->event = NULL;
 	port_detach(p->port);
+	offloads_detach(d, p);
 	if (link.up)
 		log_warning("port \"%s\": device \"%s\" %s, waiting for it",
 			    d->params->ports[p->index].name, d->params->ports[p->index].device,
@@ -101,24 +102,25 @@ void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why)
 	loop_set_link(d, p, &link);
 }
 
-static bool loop_port_batch(struct daemon *d, struct daemon_port *p)
+/* Returns how many frames came. */
+static int loop_port_batch(struct daemon *d, struct daemon_port *p)
 {
 	struct frame frames[PORT_BATCH];
 	int n = port_rx(p->port, frames, PORT_BATCH);
 
 	if (n < 0) {
 		loop_detach_port(d, p, n == -ENETDOWN ? "is down" : "is gone");
-		return false;
+		return 0;
 	}
 	if (n == 0)
-		return false;
+		return 0;
 	for (int i = 0; i < n; i++)
 		frames[i].port = p->index;
 	engine_frames(d->engine, frames, (unsigned)n, daemon_now_ns(), d->actions);
 	loop_carry_out(d);
 	port_release(p->port);
 	d->rounds++;
-	return n == PORT_BATCH;
+	return n;
 }
 
 static void loop_port_readable(evutil_socket_t fd, short what, void *arg)
@@ -126,11 +128,18 @@ static void loop_port_readable(evutil_socket_t fd, short what, void *arg)
 	struct daemon_port *p = arg;
 	struct daemon *d = p->daemon;
 
+	int n = PORT_BATCH;
+
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < LOOP_BATCHES; i++)
-		if (!loop_port_batch(d, p))
-			break;
+	for (int i = 0; i < LOOP_BATCHES && n == PORT_BATCH; i++)
+		n = loop_port_batch(d, p);
+	/* What the kernel is told takes effect at once: nothing may wait here to be overtaken. The
+	 * timer sees to it where there is always something. */
+	for (int i = 0; i < LOOP_BATCHES && n > 0 && offloads_pending(d); i++)
+		n = loop_port_batch(d, p);
+	if (n == 0)
+		offloads_carry_out(d);
 	loop_arm(d);
 }
 
@@ -235,6 +244,17 @@ static void loop_start_replay(struct daemon *d)
 	}
 }
 
+static int loop_attach_live(struct daemon *d, struct daemon_port *p, unsigned ifindex, char *err,
+			    size_t err_size)
+{
+	int rc;
+
+	offloads_attach(d, p, ifindex);
+	rc = port_attach(p->port, ifindex, err, err_size);
+	offloads_attached(d, p);
+	return rc;
+}
+
 void loop_attach_port(struct daemon *d, struct daemon_port *p)
 {
 	const struct port_params *pp = &d->params->ports[p->index];
@@ -252,7 +272,7 @@ void loop_attach_port(struct daemon *d, struct daemon_port *p)
 		return;
 	}
 	l = netlink_link_by_name(d->netlink, pp->device);
-	if (!l || !l->up || port_attach(p->port, l->ifindex, err, sizeof(err)) < 0) {
+	if (!l || !l->up || loop_attach_live(d, p, l->ifindex, err, sizeof(err)) < 0) {
 		if (!p->missing_said)
 			log_warning("port \"%s\": device \"%s\" %s, waiting for it", pp->name,
 				    pp->device,
@@ -267,12 +287,15 @@ void loop_attach_port(struct daemon *d, struct daemon_port *p)
 	link = (struct engine_link){.up = true,
 				    .mac = l->mac,
 				    .mtu = l->mtu,
+				    .ifindex = l->ifindex,
+				    .offload = port_offloads(p->port),
 				    .takes_gso = port_takes_gso(p->port),
 				    .takes_partial_csum = port_takes_partial_csum(p->port)};
 	p->event =
 		event_new(d->base, port_fd(p->port), EV_READ | EV_PERSIST, loop_port_readable, p);
 	event_add(p->event, NULL);
-	log_notice("port \"%s\": device \"%s\" attached", pp->name, pp->device);
+	log_notice("port \"%s\": device \"%s\" attached%s", pp->name, pp->device,
+		   link.offload ? ", with offload" : "");
 	loop_set_link(d, p, &link);
 }
 

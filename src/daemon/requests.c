@@ -40,14 +40,14 @@ static json_t *show_ports(const struct daemon *d)
 		struct port_stats s = {0};
 
 		port_get_stats(p->port, &s);
-		more = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rx_ring",
-				 port_has_ring(p->port), "rx_frames", (json_int_t)s.rx_frames,
-				 "rx_bytes", (json_int_t)s.rx_bytes, "tx_frames",
-				 (json_int_t)s.tx_frames, "tx_bytes", (json_int_t)s.tx_bytes,
-				 "rx_dropped", (json_int_t)s.rx_dropped, "rx_truncated",
-				 (json_int_t)s.rx_truncated, "tx_full", (json_int_t)s.tx_full,
-				 "tx_size", (json_int_t)s.tx_size, "tx_errors",
-				 (json_int_t)s.tx_errors);
+		more = json_pack(
+			"{s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "offload",
+			port_offloads(p->port), "rx_ring", port_has_ring(p->port), "rx_frames",
+			(json_int_t)s.rx_frames, "rx_bytes", (json_int_t)s.rx_bytes, "tx_frames",
+			(json_int_t)s.tx_frames, "tx_bytes", (json_int_t)s.tx_bytes, "rx_dropped",
+			(json_int_t)s.rx_dropped, "rx_truncated", (json_int_t)s.rx_truncated,
+			"tx_full", (json_int_t)s.tx_full, "tx_size", (json_int_t)s.tx_size,
+			"tx_errors", (json_int_t)s.tx_errors);
 		json_object_update(o, more);
 		json_decref(more);
 		if (p->missing_said &&

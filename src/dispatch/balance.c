@@ -24,18 +24,18 @@ static uint16_t balance_agreed(struct dispatcher *x, const struct flow_key *key)
  * it sees, so that the two never chase one another. */
 void balance_learn(struct dispatch *d, const struct dispatch_lookup *l, struct dflow *f)
 {
-	bool chosen = f->path_by == DFLOW_BY_ALGORITHM;
+	bool chosen = f->path_by == DFLOW_BY_ALGORITHM, moved = f->path != PARAMS_NONE;
 
 	if (l->path == PARAMS_NONE || l->path == f->path)
 		return;
 	if (f->path != PARAMS_NONE && chosen && l->d->path_candidates[f->path].up)
 		return;
-	if (f->path != PARAMS_NONE) {
+	node_count(d->node, COUNTER_PATH_LEARNT);
+	dflow_set_path(d, f, l->path, DFLOW_BY_LEARNT);
+	if (moved) {
 		node_count(d->node, COUNTER_PATH_MOVED);
 		dispatch_note(d, NOTE_DISPATCH_MOVED, f, "followed its packets");
 	}
-	node_count(d->node, COUNTER_PATH_LEARNT);
-	dflow_set_path(d, f, l->path, DFLOW_BY_LEARNT);
 	if (f->target != PARAMS_NONE && d->params->targets[f->target].member != PARAMS_NONE)
 		stage_tell(d, f, d->params->targets[f->target].member);
 }

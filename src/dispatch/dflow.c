@@ -9,6 +9,7 @@
 #define EXPIRE_BUDGET 4096
 #define SWEEP_BUDGET 4096
 #define EVICT_STEPS 4096
+#define ACK_SLACK 65536
 
 const char *dflow_by_name(enum dflow_by by)
 {
@@ -30,6 +31,8 @@ static void dflow_track_tcp(struct dflow *f, const struct tcp_seg *seg, unsigned
 {
 	if (seg->flags & TCP_ACK)
 		f->ack[side] = seg->ack;
+	if (side == 1 && seg->flags & TCP_SYN && f->state == DFLOW_OPENING)
+		f->ack[0] = seg->seq + 1; /* what the originator has to acknowledge */
 	if (seg->flags & TCP_RST) {
 		f->state = DFLOW_CLOSED;
 		return;
@@ -53,6 +56,31 @@ static void dflow_track(struct dflow *f, const struct pkt *pkt, unsigned side)
 		dflow_track_tcp(f, &pkt->tcp, side);
 	else if (f->state == DFLOW_OPENING && (side == 1 || f->packets[0] > 1))
 		f->state = DFLOW_OPEN;
+}
+
+/* Before it is tracked: the end of a handshake, with what the answer asked for. Data may have come
+ * with the answer. */
+static bool dflow_ack_fits(const struct dflow *f, const struct pkt *pkt, unsigned side)
+{
+	return side == 0 && f->state == DFLOW_OPENING && f->packets[1] > 0 &&
+	       f->entry.key.proto == IPPROTO_NUM_TCP && pkt->l4 && pkt->tcp.flags & TCP_ACK &&
+	       pkt->tcp.ack - f->ack[0] < ACK_SLACK;
+}
+
+/* Whether it is more than a beginning, which anybody could have forged. The outer dispatcher sees
+ * all answers, and believes flows from outside only by them. Behind the firewalls, which judge what
+ * belongs to a connection, answers may go another way. */
+static bool dflow_confirmed(const struct dispatch *d, const struct dflow *f, const struct pkt *pkt,
+			    unsigned side, bool ack_fits)
+{
+	if (f->state == DFLOW_OPENING || f->state == DFLOW_CLOSED)
+		return false;
+	if (d->dispatchers[f->entry.key.zone].params->role != DISPATCH_OUTER ||
+	    f->flags & DFLOW_INSIDE)
+		return true;
+	if (f->entry.key.proto != IPPROTO_NUM_TCP)
+		return f->packets[1] > 0;
+	return ack_fits || (side == 1 && pkt->l4 && !(pkt->tcp.flags & TCP_SYN));
 }
 
 bool dflow_reopens(const struct dflow *f, const struct pkt *pkt, unsigned side)
@@ -82,10 +110,11 @@ static void dflow_release_affinity(struct dispatch *d, struct dflow *f);
 void dflow_touch(struct dispatch *d, struct dflow *f, const struct pkt *pkt, unsigned side)
 {
 	const struct dispatcher *x = &d->dispatchers[f->entry.key.zone];
+	bool half = f->flags & DFLOW_HALF, ack_fits = half && dflow_ack_fits(f, pkt, side);
 
 	dflow_count(f, side, pkt->ip_len);
 	dflow_track(f, pkt, side);
-	if (f->state != DFLOW_OPENING && f->flags & DFLOW_HALF) {
+	if (half && dflow_confirmed(d, f, pkt, side, ack_fits)) {
 		f->flags = (uint8_t)(f->flags & ~DFLOW_HALF);
 		d->n_opening--;
 	}
@@ -113,8 +142,8 @@ struct dflow *dflow_find(struct dispatch *d, const struct flow_key *key, uint64_
 	return *by_twin ? flow_table_at(d->flows, f->twin) : f;
 }
 
-/* Make room: the next opening flow behind the hand goes. Open flows are never evicted, so a flood
- * of beginnings costs only other beginnings. */
+/* Make room: the next flow behind the hand that was never confirmed goes. Established flows are
+ * never evicted, so a flood of beginnings costs only other beginnings. */
 static bool dflow_evict(struct dispatch *d)
 {
 	uint32_t capacity = flow_table_capacity(d->flows);

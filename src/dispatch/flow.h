@@ -46,7 +46,7 @@ const char *dflow_state_name(enum dflow_state s);
 #define DFLOW_FIN_0 8	 /* FIN seen from the originator */
 #define DFLOW_FIN_1 16
 #define DFLOW_ANNOUNCED 32 /* path known by message, no packet seen yet */
-#define DFLOW_HALF 64	   /* counted among the opening flows */
+#define DFLOW_HALF 64	   /* not confirmed: the first to give way when the table is full */
 #define DFLOW_COUNTED 128  /* counted among the open flows of its path and target */
 
 struct dflow {

@@ -43,6 +43,7 @@ void port_base_init(struct port *p, const struct port_ops *ops, const struct por
 	p->params = *params;
 	p->index = index;
 	p->fd = -1;
+	p->offload_filter = -1;
 }
 
 int port_check_privilege(const struct port_params *params, char *err, size_t err_size)
@@ -244,6 +245,16 @@ bool port_takes_partial_csum(const struct port *p)
 bool port_has_ring(const struct port *p)
 {
 	return p->attached && p->has_ring;
+}
+
+void port_set_offload(struct port *p, int filter)
+{
+	p->offload_filter = filter;
+}
+
+bool port_offloads(const struct port *p)
+{
+	return p->attached && p->offloads;
 }
 
 void port_get_stats(struct port *p, struct port_stats *out)

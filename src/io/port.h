@@ -64,6 +64,12 @@ bool port_takes_partial_csum(const struct port *p);
 /* True when the kernel puts received frames into memory that it shares with this program. */
 bool port_has_ring(const struct port *p);
 
+/* Attach with the program `filter` (io/offloader.h) in place of the port's own packet filter, from
+ * the next port_attach on; -1 = not. Without effect on backends other than `packet`. */
+void port_set_offload(struct port *p, int filter);
+/* True when the port is attached with that program. */
+bool port_offloads(const struct port *p);
+
 void port_get_stats(struct port *p, struct port_stats *out);
 /* Time of the newest frame of a capture file in ns, 0 for live ports. All frames of one batch from
  * a file have the same time. */

@@ -17,6 +17,8 @@ struct port {
 	int fd;		  /* descriptor to wait on, or -1 */
 	bool attached;
 	bool has_ring;
+	int offload_filter; /* program that decides instead of port_set_filter's, or -1 */
+	bool offloads;	    /* it does */
 	struct port_stats stats;
 };
 

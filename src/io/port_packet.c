@@ -129,6 +129,14 @@ static void set_buffers(int fd, uint32_t rx_buffer)
 		(void)set_int(fd, SOL_SOCKET, SO_SNDBUF, TX_BUFFER);
 }
 
+/* What comes in: decided by the program of flow offload if there is one and the kernel takes it. */
+static int set_filter(struct port *p, int fd)
+{
+	p->offloads = p->offload_filter >= 0 &&
+		      set_int(fd, SOL_SOCKET, SO_ATTACH_BPF, p->offload_filter) == 0;
+	return p->offloads ? 0 : port_set_filter(fd, &p->params);
+}
+
 /* Everything that must be set before frames flow in. Names the failing step in `*what`. */
 static int configure(struct port_packet *pp, int fd, const char **what)
 {
@@ -140,7 +148,7 @@ static int configure(struct port_packet *pp, int fd, const char **what)
 	if ((rc = set_int(fd, SOL_PACKET, PACKET_AUXDATA, 1)) < 0)
 		return rc;
 	*what = "the packet filter";
-	if ((rc = port_set_filter(fd, &pp->base.params)) < 0)
+	if ((rc = set_filter(&pp->base, fd)) < 0)
 		return rc;
 	(void)set_int(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
 	pp->bypass = set_int(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1) == 0;

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/bpf.h>
 #include <linux/net_tstamp.h>
 #include <linux/sockios.h>
 #include <linux/wireless.h>
@@ -203,6 +204,9 @@ static const char *const allowed[] = {
 #endif
 };
 
+/* Beside them, where streams are relayed. */
+static const char *const allowed_streams[] = {"splice"};
+
 /* A system call that is allowed only with certain values of one argument. */
 struct restricted {
 	const char *name;
@@ -243,6 +247,14 @@ static const struct restricted restricted[] = {
 	/* reading limits, not setting them */
 	{"prlimit64", 2, 0},
 #endif
+};
+
+/* Flow offload: entries of maps that are open since the start, and asking what is attached. The
+ * kernel lets a process without CAP_BPF load nothing, nor reach other maps and programs. */
+static const struct restricted offload_calls[] = {
+	{"bpf", 0, BPF_MAP_UPDATE_ELEM},
+	{"bpf", 0, BPF_MAP_DELETE_ELEM},
+	{"bpf", 0, BPF_OBJ_GET_INFO_BY_FD},
 };
 
 /* Capabilities the process has now and may keep. */
@@ -338,7 +350,25 @@ static int allow_restricted(scmp_filter_ctx ctx, const struct restricted *r)
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, 1, &cmp);
 }
 
-static int fill_filter(scmp_filter_ctx ctx, uint32_t action)
+static int allow_all(scmp_filter_ctx ctx, const char *const *names, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = allow(ctx, names[i]);
+	return rc;
+}
+
+static int allow_all_restricted(scmp_filter_ctx ctx, const struct restricted *v, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = allow_restricted(ctx, &v[i]);
+	return rc;
+}
+
+static int fill_filter(scmp_filter_ctx ctx, uint32_t action, bool offload, bool streams)
 {
 	int rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, action);
 	if (rc == 0)
@@ -348,14 +378,21 @@ static int fill_filter(scmp_filter_ctx ctx, uint32_t action)
 		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_SSB, 1);
 	(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_LOG, 1);
 	(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	for (size_t i = 0; rc == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-		rc = allow(ctx, allowed[i]);
-	for (size_t i = 0; rc == 0 && i < sizeof(restricted) / sizeof(restricted[0]); i++)
-		rc = allow_restricted(ctx, &restricted[i]);
+	if (rc == 0)
+		rc = allow_all(ctx, allowed, sizeof(allowed) / sizeof(allowed[0]));
+	if (rc == 0 && streams)
+		rc = allow_all(ctx, allowed_streams,
+			       sizeof(allowed_streams) / sizeof(allowed_streams[0]));
+	if (rc == 0)
+		rc = allow_all_restricted(ctx, restricted,
+					  sizeof(restricted) / sizeof(restricted[0]));
+	if (rc == 0 && offload)
+		rc = allow_all_restricted(ctx, offload_calls,
+					  sizeof(offload_calls) / sizeof(offload_calls[0]));
 	return rc;
 }
 
-int sandbox_filter(enum seccomp_mode mode, char *err, size_t err_size)
+int sandbox_filter(enum seccomp_mode mode, bool offload, bool streams, char *err, size_t err_size)
 {
 	uint32_t action = mode == SECCOMP_ENFORCE ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG;
 	int rc = -ENOMEM;
@@ -364,7 +401,7 @@ int sandbox_filter(enum seccomp_mode mode, char *err, size_t err_size)
 		return 0;
 	scmp_filter_ctx ctx = seccomp_init(action);
 	if (ctx) {
-		rc = fill_filter(ctx, action);
+		rc = fill_filter(ctx, action, offload, streams);
 		if (rc == 0)
 			rc = seccomp_load(ctx);
 		seccomp_release(ctx);
@@ -374,8 +411,12 @@ int sandbox_filter(enum seccomp_mode mode, char *err, size_t err_size)
 	return rc;
 }
 
-int sandbox_enter(const struct params *params, char *err, size_t err_size)
+int sandbox_enter(const struct params *params, bool streams, char *err, size_t err_size)
 {
 	int rc = sandbox_drop_privileges(params->user, err, err_size);
-	return rc < 0 ? rc : sandbox_filter(params->seccomp, err, err_size);
+	bool offload = false;
+
+	for (uint32_t i = 0; i < params->n_ports; i++)
+		offload = offload || params->ports[i].offload;
+	return rc < 0 ? rc : sandbox_filter(params->seccomp, offload, streams, err, err_size);
 }

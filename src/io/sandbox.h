@@ -10,6 +10,7 @@
 #ifndef IO_SANDBOX_H
 #define IO_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/params.h"
@@ -28,10 +29,11 @@
  * `err`; after an error the process may have lost some of its privileges already: give up. */
 int sandbox_drop_privileges(const char *user, char *err, size_t err_size);
 
-/* The seccomp filter, for all threads. 0, or negative errno with text in `err`. */
-int sandbox_filter(enum seccomp_mode mode, char *err, size_t err_size);
+/* The seccomp filter, for all threads; with `offload` the maps of flow offload can be written, with
+ * `streams` bodies spliced. 0, or negative errno with text in `err`. */
+int sandbox_filter(enum seccomp_mode mode, bool offload, bool streams, char *err, size_t err_size);
 
-/* Both, as the configuration says. */
-int sandbox_enter(const struct params *params, char *err, size_t err_size);
+/* Both, as the configuration says; `streams` when bytes are relayed (io/stream.h). */
+int sandbox_enter(const struct params *params, bool streams, char *err, size_t err_size);
 
 #endif

@@ -8,6 +8,7 @@
 # Nodes without a dp_address are in no cluster. fwclusterctl is asked with the words of
 # firewalls.sh (ctl, json, counter, drops, members_up).
 #
+# LAB_OFFLOAD=1 leaves the packets of known flows to the kernel, at all ports.
 # LAB_FW=plain puts the kernel's forwarding in the place of all dispatchers, which tests the lab
 # itself: everything goes by fw1 to web1.
 
@@ -26,6 +27,7 @@ dp_conf() { # NAME: writes its configuration
 			echo "port \"$port\" {"
 			echo "	device = \"$port\""
 			echo "${dp_port[$name.$port]:-}"
+			[ "${LAB_OFFLOAD:-0}" = 0 ] || echo "	offload = true"
 			echo "}"
 		done
 		if [ -n "${dp_address[$name]:-}" ]; then

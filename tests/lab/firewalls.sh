@@ -71,6 +71,7 @@ fw_conf() { # NAME: writes its configuration
 			[ "$device" = "${device%@*}" ] || echo "	segment = \"${device#*@}\""
 			echo "	backend = \"$LAB_BACKEND\""
 			echo "${fw_port[$name.${port%%=*}]:-}"
+			[ "${LAB_OFFLOAD:-0}" = 0 ] || echo "	offload = true"
 			echo "}"
 		done
 		echo "${fw_more[$name]:-}"

@@ -16,9 +16,9 @@ ALL=(
 	single
 	'asymmetric carry l2' 'asymmetric carry tunnel' 'asymmetric hold l2' 'asymmetric hold tunnel'
 	'places 4' 'places 6'
-	heal unknown keys attack reload device virtual
+	heal unknown keys attack reload device virtual offload
 	'backends single' 'backends asymmetric'
-	'sandwich nft' 'sandwich cluster' onebox farm tree health
+	'sandwich nft' 'sandwich cluster' onebox farm tree health flood
 )
 
 [ "$(id -u)" = 0 ] || { echo "run.sh: needs root, to make network namespaces" >&2; exit 77; }

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "config.h"
 #include "guard.h"
 
 /* What one reading gave. */
@@ -105,7 +106,9 @@ START_TEST(defaults)
 	ck_assert_str_eq(p->user, "");
 	ck_assert_int_eq(p->seccomp, SECCOMP_LOG);
 	ck_assert(p->check_host);
+	ck_assert_uint_eq(p->offload_flows, 65536);
 	ck_assert_uint_eq(p->n_ports, 2);
+	ck_assert(!p->ports[0].offload);
 	ck_assert_str_eq(p->ports[1].segment, "outside");
 	ck_assert_uint_eq(p->ports[0].rx_buffer, 16777216);
 	ck_assert_int_eq(p->ports[0].backend, BACKEND_PACKET);
@@ -159,7 +162,8 @@ END_TEST
 
 /* Every option with a value of its own, in every way of writing. */
 static const char everything[] =
-	"node = fw2 user = 'me' seccomp = enforce check-host = no // all on one line\n"
+	"node = fw2 user = 'me' seccomp = enforce check-host = no offload-flows = 1024 // one "
+	"line\n"
 	"port \"inside\" { device = eth0 backend = pcap segment = \"s1\" vlan = 12 mtu = 1400\n"
 	"  addresses = {\"10.1.0.254/24\"} addresses += {\"fd00:1::fe/64\"}\n"
 	"  rx-buffer = 65536 promiscuous = yes mac = '02:fc:00:00:0A:ff' }\n"
@@ -197,6 +201,7 @@ START_TEST(every_option)
 
 	ck_assert_str_eq(p->user, "me");
 	ck_assert(!p->check_host);
+	ck_assert_uint_eq(p->offload_flows, 1024);
 	ck_assert_int_eq(p->seccomp, SECCOMP_ENFORCE);
 	ck_assert_int_eq(p->ports[0].backend, BACKEND_PCAP);
 	ck_assert_str_eq(p->ports[0].segment, "s1");
@@ -374,6 +379,15 @@ static const struct {
 	 "t.conf:6: port \"y\": mac: the MAC address of port \"x\" in line 5, on the same "
 	 "device; "},
 	{MINIMAL "port \"x\" { device = e file-in = \"a\" }\n", "file-in: goes with backend"},
+	{MINIMAL "port \"x\" { device = e backend = pcap offload = yes }\n",
+	 "t.conf:5: port \"x\": offload: goes with backend = \"packet\" only"},
+	{MINIMAL "port \"x\" { backend = file file-in = a offload = yes }\n",
+	 "offload: goes with backend = \"packet\" only"},
+	{MINIMAL "port \"x\" { device = e vlan = 3 offload = yes }\n",
+	 "offload: goes without \"vlan\" only"},
+	{MINIMAL "offload-flows = 1023\n",
+	 "offload-flows: \"1023\" is out of range; allowed is a number 1024..1048576"},
+	{MINIMAL "offload-flows = 1048577\n", "offload-flows: \"1048577\" is out of range"},
 	{MINIMAL "port \"x\" { backend = file }\n", "backend \"file\" has no file"},
 	{MINIMAL "port \"x\" { device = e addresses = {\"224.0.0.1/8\"} }\n", "is no address of a"},
 	{MINIMAL "port \"x\" { device = e segment = inside }\n",
@@ -740,6 +754,7 @@ static const struct {
 	{"segment = \"s1\"", "segment = \"s2\"", NULL},
 	{"user = 'me'", "user = 'x'", "node: \"user\" has changed"},
 	{"check-host = no", "check-host = on", NULL},
+	{"offload-flows = 1024", "offload-flows = 2048", "node: \"offload-flows\" has changed"},
 	{"id = 65535", "id = 3", "cluster: \"id\" has changed"},
 	{"max-forwards = 1024", "max-forwards = 1025", "\"max-forwards\" has changed"},
 	{"query = hold", "query = carry", NULL},
@@ -783,6 +798,34 @@ START_TEST(restart_only)
 }
 END_TEST
 
+/* Flows are offloaded from the start or not at all. */
+START_TEST(offload)
+{
+	struct outcome off = parse("node = fw1\n" PORTS "firewall { }\n");
+	struct outcome on = parse("node = fw1\n"
+				  "port \"inside\" { device = \"eth0\" offload = true }\n"
+				  "port \"outside\" { device = \"eth1\" }\nfirewall { }\n");
+	char *lines;
+	size_t size;
+	FILE *f = open_memstream(&lines, &size);
+
+#ifdef HAVE_OFFLOAD
+	ck_assert_str_eq(on.errors, "");
+	ck_assert(on.params->ports[0].offload && !on.params->ports[1].offload);
+	ck_assert_uint_eq(conf_restart_only(off.params, on.params, f), 1);
+#else
+	ck_assert_ptr_nonnull(strstr(on.errors, "t.conf:2: port \"inside\": offload: this build "));
+#endif
+	fclose(f);
+#ifdef HAVE_OFFLOAD
+	ck_assert_ptr_nonnull(strstr(lines, "port \"inside\": \"offload\" has changed"));
+#endif
+	free(lines);
+	done(&off);
+	done(&on);
+}
+END_TEST
+
 START_TEST(restart_for_shape)
 {
 	struct outcome a = parse(MINIMAL), b = parse(MINIMAL CLUSTER),
@@ -821,6 +864,7 @@ int main(void)
 	tcase_add_loop_test(t, example, 0, N(examples));
 	tcase_add_test(t, prefixes);
 	tcase_add_loop_test(t, restart_only, 0, N(changes));
+	tcase_add_test(t, offload);
 	tcase_add_test(t, restart_for_shape);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(files, make_dir, remove_dir);

@@ -1,8 +1,8 @@
 /*
  * check_dispatch.c - an inner dispatcher between one firewall (outside) and servers (inside): what
- * clients and servers see of a flow.
+ * clients and servers see of a flow; and an outer one, what forged beginnings do to its table.
  *
- * proves: HD-3 HD-4 HD-6 HD-8
+ * proves: HD-3 HD-4 HD-6 HD-8 FC-13
  */
 #include "dispatch/dispatch.h"
 #include "packet/checksum.h"
@@ -218,6 +218,122 @@ START_TEST(test_spoofing_server)
 }
 END_TEST
 
+/* --- an outer dispatcher between clients (outside) and one firewall (inside) ---------------------
+ */
+
+#define ROOM 1024
+#define VIP "203.0.113.80"
+
+static struct rig *start_outer(void)
+{
+	struct rig *r =
+		rig_new("", "path \"fw1\" { id = 7 addresses = {\"10.1.0.11\"} }\n"
+			    "route \"0.0.0.0/0\" { via = \"192.0.2.11\" port = \"outside\" }\n"
+			    "dispatcher \"outer\" { role = \"outer\" max-flows = 1024"
+			    " firewall-port = \"inside\" ports = {\"outside\"} }\n");
+
+	rig_wait(r, 1500);
+	rig_clear(r);
+	r->quiet = true;
+	return r;
+}
+
+/* From outside, or, as an answer, from the firewall. */
+static void says(struct rig *r, bool answer, const char *client, unsigned flags, uint32_t ack)
+{
+	struct rig_packet p =
+		answer ? tcp(VIP, 80, client, 4000, flags) : tcp(client, 4000, VIP, 80, flags);
+
+	p.seq = answer ? 7000 : 1000;
+	p.ack = ack;
+	rig_send(r, answer ? INSIDE : OUTSIDE, &p);
+}
+
+static bool known(struct rig *r, const char *client)
+{
+	uint64_t before = rig_drops(r, DROP_NO_FLOW);
+
+	says(r, false, client, TCP_ACK, 7001);
+	return rig_drops(r, DROP_NO_FLOW) == before;
+}
+
+/* Beginnings that nobody has answered, with what a sender that cannot see answers may add. */
+static const struct {
+	unsigned second; /* flags of a second packet of the sender's */
+	bool answered;	 /* by a SYN-ACK before */
+	bool twice;	 /* the second packet, twice */
+} forged[] = {
+	{0, false, false},
+	{0, true, false},
+	{TCP_RST, false, false},
+	{TCP_RST, true, false},
+	{TCP_ACK, false, true},
+	{TCP_ACK, true, true},
+	{TCP_ACK | TCP_FIN, true, true},
+};
+
+START_TEST(test_forged_beginnings_give_way)
+{
+	struct rig *r = start_outer();
+	char client[32];
+
+	says(r, false, "198.51.100.1", TCP_SYN, 0);
+	says(r, true, "198.51.100.1", TCP_SYN | TCP_ACK, 1001);
+	says(r, false, "198.51.100.1", TCP_ACK, 7001);
+	/* The answer was not seen to be what was acknowledged, but the server goes on. */
+	says(r, false, "198.51.100.2", TCP_SYN, 0);
+	says(r, false, "198.51.100.2", TCP_ACK, 1);
+	says(r, true, "198.51.100.2", TCP_ACK, 1001);
+	for (unsigned i = 0; i < 3 * ROOM; i++) {
+		snprintf(client, sizeof(client), "20.%u.%u.9", i / 250, i % 250);
+		says(r, false, client, TCP_SYN, 0);
+		if (forged[_i].answered)
+			says(r, true, client, TCP_SYN | TCP_ACK, 1001);
+		for (int k = 0; forged[_i].second && k <= forged[_i].twice; k++)
+			says(r, false, client, forged[_i].second, 2000000000);
+	}
+	ck_assert_uint_eq(rig_drops(r, DROP_FLOW_TABLE_FULL), 0);
+	ck_assert_uint_eq(rig_counter(r, COUNTER_DISPATCH_EVICTED),
+			  3 * ROOM + 2 - flow_table_count(r->engine->dispatch.flows));
+	ck_assert(known(r, "198.51.100.1"));
+	ck_assert(known(r, "198.51.100.2"));
+	ck_assert(!known(r, "20.0.0.9"));
+	rig_free(r);
+}
+END_TEST
+
+/* Datagrams that nobody answers do; what was answered does not. */
+START_TEST(test_unanswered_datagrams_give_way)
+{
+	struct rig *r = start_outer();
+	struct rig_packet p = {.proto = IPPROTO_NUM_UDP, .dport = 53, .sport = 4000, .len = 20};
+	struct rig_packet answer = {.src = VIP,
+				    .dst = "198.51.100.1",
+				    .proto = IPPROTO_NUM_UDP,
+				    .sport = 53,
+				    .dport = 4000,
+				    .len = 20};
+	uint64_t made;
+	char client[32];
+
+	p.dst = VIP;
+	p.src = "198.51.100.1";
+	rig_send(r, OUTSIDE, &p);
+	rig_send(r, INSIDE, &answer);
+	for (unsigned i = 0; i < 3 * ROOM; i++) {
+		snprintf(client, sizeof(client), "20.%u.%u.9", i / 250, i % 250);
+		p.src = client;
+		rig_send(r, OUTSIDE, &p);
+		rig_send(r, OUTSIDE, &p);
+	}
+	ck_assert_uint_eq(rig_drops(r, DROP_FLOW_TABLE_FULL), 0);
+	made = rig_counter(r, COUNTER_DISPATCH_NEW);
+	rig_send(r, INSIDE, &answer);
+	ck_assert_uint_eq(rig_counter(r, COUNTER_DISPATCH_NEW), made);
+	rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("dispatch");
@@ -231,6 +347,9 @@ int main(void)
 	tcase_add_test(tc, test_answer_before_its_request);
 	tcase_add_loop_test(tc, test_unknown, 0, 2);
 	tcase_add_test(tc, test_spoofing_server);
+	tcase_add_loop_test(tc, test_forged_beginnings_give_way, 0,
+			    sizeof(forged) / sizeof(*forged));
+	tcase_add_test(tc, test_unanswered_datagrams_give_way);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -152,7 +152,7 @@ static void enter(enum seccomp_mode mode)
 	struct params *params = calloc(1, sizeof(*params));
 	MUST(params != NULL);
 	params->seccomp = mode;
-	int rc = sandbox_enter(params, err, sizeof(err));
+	int rc = sandbox_enter(params, false, err, sizeof(err));
 	free(params);
 	if (rc < 0)
 		dprintf(2, "%s\n", err);

@@ -1,0 +1,12 @@
+/*
+ * stack_priv.h - between the files of the private stack. Internal to src/io.
+ */
+#ifndef IO_STACK_PRIV_H
+#define IO_STACK_PRIV_H
+
+#include "io/netspace.h"
+#include "io/stack.h"
+
+struct netspace *stack_space(struct stack *s);
+
+#endif
