@@ -96,6 +96,10 @@ static const struct sample requests[] = {
 	 "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
 	 "Content-Length: 3\r\n\r\n",
 	 "GET origin path=/ query= host=a:0 1.1 keep length 3 fields=4"},
+	{NULL,
+	 "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+	 "Upgrade: h2c\r\n\r\n",
+	 "GET origin path=/ query= host=a:0 1.1 keep none 0 fields=4"},
 	{NULL, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
 	 "GET origin path=/ query= host=a:0 1.1 keep none 0 fields=2"},
 };
