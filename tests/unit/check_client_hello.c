@@ -378,6 +378,29 @@ START_TEST(many_protocols)
 }
 END_TEST
 
+/* A name that would fit but for the byte with its length. */
+START_TEST(protocols_to_the_brim)
+{
+	static struct bytes message, b, ext;
+	struct parts p = right;
+
+	ext.size = 0;
+	add_u16(&ext, 16);
+	add_u16(&ext, 2 + CLIENT_HELLO_ALPN - 1 + 2);
+	add_u16(&ext, CLIENT_HELLO_ALPN - 1 + 2);
+	add_u8(&ext, CLIENT_HELLO_ALPN - 2);
+	add_zeros(&ext, CLIENT_HELLO_ALPN - 2);
+	add(&ext, "\1x", 2);
+	p.extensions = (const char *)ext.p;
+	p.extensions_size = ext.size;
+	make_message(&message, &p);
+	make_records(&b, message.p, message.size, 16384);
+	ck_assert_int_eq(read_all(&c, b.p, b.size), L7_MATCH);
+	ck_assert_uint_eq(c.alpn_size, CLIENT_HELLO_ALPN - 1);
+	ck_assert(!client_hello_speaks(&c, TEXT("x")));
+}
+END_TEST
+
 START_TEST(reason_names)
 {
 	for (int r = 0; r < HELLO_REASON_COUNT; r++) {
@@ -399,6 +422,7 @@ int main(void)
 	tcase_add_test(t, records_refused);
 	tcase_add_test(t, longest);
 	tcase_add_test(t, many_protocols);
+	tcase_add_test(t, protocols_to_the_brim);
 	tcase_add_test(t, reason_names);
 	suite_add_tcase(suite, t);
 	return rig_run(suite);

@@ -315,6 +315,7 @@ START_TEST(judged)
 	struct cookie_keys k;
 	struct cookie_token t = {.server = 0}, old = {.server = 5, .expires_s = NOW};
 	char token[COOKIE_TOKEN + 1], expired[COOKIE_TOKEN + 1];
+	char both[2 * COOKIE_TOKEN + 16];
 
 	keys(&k, 7, 3, false);
 	make(token, &k, 42, 1);
@@ -327,6 +328,12 @@ START_TEST(judged)
 	ck_assert_uint_eq(t.server, 0);
 	ck_assert_int_eq(judge(&t, &k, "Cookie: SRV=", expired, "", false), COOKIE_EXPIRED);
 	ck_assert_uint_eq(t.server, 5);
+	old.server = 6; /* of two that are as good the first counts */
+	cookie_token_make(token, &k, &old);
+	snprintf(both, sizeof(both), "%s; SRV=%s", expired, token);
+	ck_assert_int_eq(judge(&t, &k, "Cookie: SRV=", both, "", false), COOKIE_EXPIRED);
+	ck_assert_uint_eq(t.server, 5);
+	make(token, &k, 42, 1);
 	ck_assert_int_eq(judge(&t, &k, "Cookie: SRV=", token, "", false), COOKIE_VALID);
 	ck_assert_uint_eq(t.server, 42);
 	/* browsers send several of a name, for several paths */
