@@ -109,7 +109,7 @@ static const struct cookie_key *key_by_id(const struct cookie_keys *k, uint8_t i
 enum cookie_verdict cookie_token_read(struct cookie_token *t, const struct cookie_keys *k,
 				      struct text token, uint32_t now_s)
 {
-	uint8_t bytes[TOKEN_BYTES], plain[PLAIN], tag[TAG];
+	uint8_t bytes[TOKEN_BYTES], plain[PLAIN] = {0}, tag[TAG];
 	const struct cookie_key *key;
 	struct rcur r = rcur_init(plain, sizeof(plain));
 	size_t size = 0;
