@@ -181,9 +181,10 @@ for i in {1..24}; do
 done
 
 must "least packet throughput" balance 'algorithm = "least-packets"'
-run_in client curl -s -m 60 --limit-rate 8M --local-port 43001 -o /dev/null "http://$WEB1/files/big" &
-download=$!
-check "a download runs" wait_for 5 "[ \$(flow_of outer 43001 path) != null ]"
+# An even stream: a download with a limited rate comes in bursts, with seconds of nothing between.
+run_in client ping -q -i 0.002 -e 43001 -w 60 $WEB1 >/dev/null 2>&1 &
+stream=$!
+check "a stream of packets runs" wait_for 5 "[ \$(flow_of outer 43001 path) != null ]"
 busy=$(flow_of outer 43001 path)
 note "it runs through $busy"
 # the rate is taken once a second
@@ -192,7 +193,7 @@ fw_reset_counts
 check "eight connections meanwhile" many $WEB1 1 -from 100-107
 check "all avoid it" equal "$(fw_count "${busy#fw}" opened)" 0
 check "both others are used" holds "[ \$(fw_sum opened) = 8 ] && ! fw_shares | grep -qw 8"
-kill $download
+kill $stream
 way_clean "least packets"
 
 must "static: by addresses and ports, and learning nothing" balance 'algorithm = "static"
