@@ -50,8 +50,9 @@ struct port_params {
 	struct ipaddr answers[PARAMS_PORT_ANSWERS];
 	uint32_t rx_buffer; /* bytes of the socket's receive buffer */
 	bool promiscuous;
-	bool offload; /* packets of flows that have been judged are passed on by the kernel */
-	bool has_mac; /* an Ethernet address of the daemon's own, beside the device's */
+	bool offload;  /* packets of flows that have been judged are passed on by the kernel */
+	bool is_stack; /* joined to the node's private stack, whose device the daemon makes */
+	bool has_mac;  /* an Ethernet address of the daemon's own, beside the device's */
 	struct macaddr mac;
 };
 
@@ -184,6 +185,8 @@ struct params {
 	struct service_params *services;
 	struct target_params *targets;
 	uint16_t *target_lists; /* indices of targets[] */
+	uint16_t stack_port;	/* where services by L7 are served, or PARAMS_NO_PORT */
+	struct l7_node_params l7;
 	char control_socket[PARAMS_PATH];
 	char control_group[PARAMS_NAME]; /* "" = root only */
 	int log_level;			 /* enum log_level */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/params_l7.h"
 #include "base/slice.h"
 
 #define PARAMS_DISPATCHERS 4
@@ -90,7 +91,16 @@ struct dispatcher_params {
 	struct probe_params probe;
 };
 
-enum technology { TECHNOLOGY_L4_2, TECHNOLOGY_L4_3 };
+enum technology {
+	TECHNOLOGY_L4_2,
+	TECHNOLOGY_L4_3,
+	TECHNOLOGY_L7_3, /* requests are read, and go to the target's address */
+};
+
+static inline bool technology_is_l7(enum technology t)
+{
+	return t >= TECHNOLOGY_L7_3;
+}
 
 struct service_params {
 	char name[32];
@@ -109,6 +119,10 @@ struct service_params {
 	uint32_t n_sources;   /* l4/3: the client's address is rewritten to one of these */
 	struct ipaddr sources[PARAMS_SOURCES];
 	enum down_action target_down;
+	uint16_t route_of; /* the service whose route this is, or PARAMS_NONE; routes of one service
+			      follow it in the order of the file */
+	struct l7_route_params route; /* of a route */
+	struct l7_params l7;	      /* by L7; of a route that of its service */
 };
 
 enum check_kind { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
@@ -130,6 +144,7 @@ struct target_params {
 	uint16_t port;	      /* l4/3: destination port, 0 = as asked for */
 	uint16_t member; /* a dispatcher of the next stage: index into members[]; or PARAMS_NONE */
 	uint32_t weight; /* 0..PARAMS_WEIGHT_MAX; 0 = drained */
+	uint32_t max_connections; /* by L7, at once; 0 = no limit */
 	struct check_params check;
 };
 

@@ -2,7 +2,6 @@
 
 #include <sodium.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -191,4 +190,13 @@ const uint8_t *keyring_find(const struct keyring *k, uint8_t id)
 			return k->keys[i].bytes;
 	}
 	return NULL;
+}
+
+bool keyring_derive(const struct keyring *k, uint8_t id, const char *purpose,
+		    uint8_t out[KEYRING_KEY])
+{
+	const uint8_t *key = keyring_find(k, id);
+
+	return key && crypto_generichash(out, KEYRING_KEY, (const unsigned char *)purpose,
+					 strlen(purpose), key, KEYRING_KEY) == 0;
 }

@@ -8,6 +8,7 @@
 #ifndef CLUSTER_KEYRING_H
 #define CLUSTER_KEYRING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,9 @@ void keyring_free(struct keyring *k);
 uint8_t keyring_active(const struct keyring *k);
 /* The 32 bytes of key `id`, or NULL. */
 const uint8_t *keyring_find(const struct keyring *k, uint8_t id);
+/* A key for another purpose, made of key `id` so that it tells nothing of it. False: there is no
+ * such key. */
+bool keyring_derive(const struct keyring *k, uint8_t id, const char *purpose,
+		    uint8_t out[KEYRING_KEY]);
 
 #endif

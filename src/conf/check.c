@@ -194,20 +194,27 @@ static void check_member_family(struct reader *r, uint32_t i, bool v4, const cha
 			     other);
 }
 
+/* An empty one is none. */
+static void check_member_address(struct reader *r, uint32_t i, bool unicast)
+{
+	cfg_t *s = r->member_section[i];
+	const struct kept_value *v = reader_value(s, "address", 0);
+
+	if (unicast && (!v || !*v->text))
+		reader_error(r, reader_option_pos(r, s, "address"), s, NULL,
+			     "option \"address\" is missing; transport \"unicast\" needs it of "
+			     "every member");
+}
+
 static void check_members(struct reader *r)
 {
 	const struct params *p = r->params;
 	bool unicast = p->cluster.transport == TRANSPORT_UNICAST;
 
 	for (uint32_t i = 0; i < p->n_members; i++) {
-		cfg_t *s = r->member_section[i];
 		for (uint32_t j = 0; j < i; j++)
 			check_member_pair(r, i, j);
-		if (unicast && !reader_value(s, "address", 0))
-			reader_error(
-				r, reader_section_pos(r, s), s, NULL,
-				"option \"address\" is missing; transport \"unicast\" needs it "
-				"of every member");
+		check_member_address(r, i, unicast);
 		if (!unicast)
 			check_member_family(r, i, ipaddr_is_v4(&p->cluster.group),
 					    "the cluster's group");
@@ -300,4 +307,5 @@ void reader_check(struct reader *r)
 	}
 	reader_check_dispatchers(r);
 	reader_check_services(r);
+	reader_check_l7_node(r);
 }

@@ -58,9 +58,7 @@ static void check_paths(struct reader *r)
 	}
 }
 
-/* Whether the address may lie on the port's network: on one of those given, or, when none of its
- * family is given, on one that the host alone knows. */
-static bool may_be_on(const struct port_params *port, const struct ipaddr *a)
+bool reader_may_be_on(const struct port_params *port, const struct ipaddr *a)
 {
 	bool given = false;
 
@@ -84,7 +82,7 @@ static void check_path_on(struct reader *r, uint32_t i, const struct dispatcher_
 	cfg_t *s = r->path_section[i];
 
 	for (uint32_t x = 0; x < path->n_addresses; x++)
-		if (may_be_on(port, &path->addresses[x]))
+		if (reader_may_be_on(port, &path->addresses[x]))
 			return;
 	if (path->n_addresses > 0)
 		reader_error(r, reader_option_pos(r, s, "addresses"), s, "addresses",
@@ -224,6 +222,10 @@ static void check_role(struct reader *r, uint32_t i)
 		return;
 	if (d->role == DISPATCH_STAGE) {
 		check_from(r, i);
+		if (d->firewall_port != PARAMS_NO_PORT && cfg_size(s, "from") == 0)
+			reader_error(r, reader_section_pos(r, s), s, NULL,
+				     "option \"from\" is missing; a stage with a \"firewall-port\" "
+				     "learns from those members what firewall a flow runs through");
 		if (d->firewall_port == PARAMS_NO_PORT && reader_value(s, "bypass", 0) && d->bypass)
 			reader_error(
 				r, reader_option_pos(r, s, "bypass"), s, "bypass",
@@ -269,6 +271,15 @@ static void check_learn(struct reader *r, uint32_t i)
 			     "for every packet of a flow");
 }
 
+static const struct path_params *path_with(const struct params *p, const struct ipaddr *a)
+{
+	for (uint32_t i = 0; i < p->n_paths; i++)
+		for (uint32_t j = 0; j < p->paths[i].n_addresses; j++)
+			if (ipaddr_eq(&p->paths[i].addresses[j], a))
+				return &p->paths[i];
+	return NULL;
+}
+
 /* The source of a probe is an address of the port, so the answer finds back. */
 static bool can_probe_from(const struct port_params *port, bool v4)
 {
@@ -285,6 +296,7 @@ static void check_probe_to(struct reader *r, uint32_t i)
 	cfg_t *s = r->dispatcher_section[i];
 	struct report_pos at = reader_option_pos(r, s, "probe");
 	const struct port_params *own = reader_own_address(p, &d->probe.to);
+	const struct path_params *path = path_with(p, &d->probe.to);
 	bool v4 = ipaddr_is_v4(&d->probe.to);
 
 	if (ipaddr_is_multicast(&d->probe.to) || ipaddr_is_loopback(&d->probe.to) ||
@@ -295,6 +307,11 @@ static void check_probe_to(struct reader *r, uint32_t i)
 		reader_error(r, at, s, "probe",
 			     "an address of this dispatcher itself; allowed is one of the other "
 			     "dispatcher, behind the firewalls");
+	else if (path)
+		reader_error(r, at, s, "probe",
+			     "an address of path \"%s\", a firewall; allowed is one of the other "
+			     "dispatcher, behind the firewalls",
+			     path->name);
 	else if (d->firewall_port != PARAMS_NO_PORT &&
 		 !can_probe_from(&p->ports[d->firewall_port], v4))
 		reader_error(r, at, s, "probe",
@@ -316,6 +333,28 @@ static void check_probe(struct reader *r, uint32_t i)
 	check_probe_to(r, i);
 }
 
+/* Weights that differ, but that nothing goes by. */
+static void check_weights(struct reader *r)
+{
+	const struct params *p = r->params;
+	uint32_t weight = 0;
+	bool differ = false;
+
+	for (uint32_t i = 0; i < p->n_paths; i++) {
+		differ |= weight != 0 && p->paths[i].weight != 0 && p->paths[i].weight != weight;
+		weight = p->paths[i].weight ? p->paths[i].weight : weight;
+	}
+	for (uint32_t i = 0; differ && i < p->n_dispatchers; i++) {
+		cfg_t *s = r->dispatcher_section[i];
+
+		if (p->dispatchers[i].algorithm == CHOICE_ROUND_ROBIN &&
+		    p->dispatchers[i].firewall_port != PARAMS_NO_PORT)
+			reader_warning(r, reader_option_pos(r, s, "algorithm"), s, "algorithm",
+				       "\"round-robin\" ignores the weights of the paths; "
+				       "\"weighted-round-robin\" goes by them");
+	}
+}
+
 void reader_check_dispatchers(struct reader *r)
 {
 	check_paths(r);
@@ -327,5 +366,6 @@ void reader_check_dispatchers(struct reader *r)
 		check_probe(r, i);
 	}
 	check_one_serves(r);
+	check_weights(r);
 	check_rules(r);
 }

@@ -148,17 +148,96 @@ static void check_use_member(struct reader *r, const struct use *u)
 					     u->target->name, p->dispatchers[i].name);
 }
 
+/* Whether a server with that address can be on a segment of a dispatcher: on the network of one of
+ * their ports, on one that only the host knows, or on one that a route says is on the link. */
+static bool may_be_near(const struct params *p, const struct ipaddr *a)
+{
+	for (uint32_t i = 0; i < p->n_dispatchers; i++) {
+		const struct dispatcher_params *d = &p->dispatchers[i];
+
+		if (d->firewall_port != PARAMS_NO_PORT &&
+		    reader_may_be_on(&p->ports[d->firewall_port], a))
+			return true;
+		for (uint32_t j = 0; j < d->n_ports; j++)
+			if (reader_may_be_on(&p->ports[d->ports[j]], a))
+				return true;
+	}
+	for (uint32_t i = 0; i < p->n_routes; i++)
+		if (ipaddr_is_unspecified(&p->routes[i].via) &&
+		    prefix_contains(&p->routes[i].dst, a))
+			return true;
+	return p->n_dispatchers == 0;
+}
+
+static bool has_family(const struct ipaddr *a, uint32_t n, bool v4);
+
+/* l4/2: frames go to the server's MAC address. */
+static void check_use_near(struct reader *r, const struct use *u)
+{
+	const struct service_params *s = u->service;
+	char text[ADDR_TEXT];
+
+	for (unsigned v4 = 0; v4 < 2; v4++) {
+		const struct ipaddr *a = v4 ? &u->target->v4 : &u->target->v6;
+
+		if (!(v4 ? u->target->has_v4 : u->target->has_v6) ||
+		    !has_family(s->addresses, s->n_addresses, v4) || may_be_near(r->params, a))
+			continue;
+		reader_error(r, use_pos(r, u), u->section, u->option,
+			     "target \"%s\": %s is on the network of no port of a dispatcher; "
+			     "allowed with technology \"l4/2\" are servers on a segment of one",
+			     u->target->name, ipaddr_text(text, a));
+	}
+}
+
+static bool has_address(const struct service_params *s, const struct ipaddr *a);
+
+/* Its packets would come back to where they are sent from. */
+static void check_use_own(struct reader *r, const struct use *u)
+{
+	const struct target_params *t = u->target;
+	bool v4 = t->has_v4 && has_address(u->service, &t->v4);
+	char text[ADDR_TEXT];
+
+	if (v4 || (t->has_v6 && has_address(u->service, &t->v6)))
+		reader_error(r, use_pos(r, u), u->section, u->option,
+			     "target \"%s\" has an address of the service itself, %s; allowed are "
+			     "addresses of servers",
+			     t->name, ipaddr_text(text, v4 ? &t->v4 : &t->v6));
+}
+
+/* Said so: it is also what stands there for a bad word. */
+static bool is_l4_2(const struct use *u)
+{
+	const struct kept_value *v;
+
+	if (u->service->technology != TECHNOLOGY_L4_2)
+		return false;
+	v = reader_value(u->section, "technology", 0);
+	return v && strcmp(v->text, "l4/2") == 0;
+}
+
 static void check_use(struct reader *r, const struct use *u)
 {
 	const struct target_params *t = u->target;
+	bool l7 = technology_is_l7(u->service->technology);
 
-	if (t->member != PARAMS_NONE) {
+	if (t->member != PARAMS_NONE && l7)
+		reader_error(r, use_pos(r, u), u->section, u->option,
+			     "target \"%s\" is a member; allowed with technology \"l7/3\" are "
+			     "servers, with \"addresses\"",
+			     t->name);
+	else if (t->member != PARAMS_NONE)
 		check_use_member(r, u);
+	if (t->member != PARAMS_NONE)
 		return;
-	}
-	if (t->has_v4 || t->has_v6)
+	if ((t->has_v4 || t->has_v6) && !l7)
 		check_use_family(r, u);
-	if (t->port != 0 && u->service->technology == TECHNOLOGY_L4_2)
+	if (is_l4_2(u))
+		check_use_near(r, u);
+	else
+		check_use_own(r, u);
+	if (t->port != 0 && is_l4_2(u))
 		reader_error(r, use_pos(r, u), u->section, u->option,
 			     "target \"%s\" has a \"port\" of its own; allowed with technology "
 			     "\"l4/3\" only, l4/2 leaves the port as it is",
@@ -229,6 +308,52 @@ static bool has_family(const struct ipaddr *a, uint32_t n, bool v4)
 	return false;
 }
 
+static bool is_answered(const struct params *p, const struct ipaddr *a)
+{
+	for (uint32_t i = 0; i < p->n_ports; i++)
+		for (uint32_t j = 0; j < p->ports[i].n_answers; j++)
+			if (ipaddr_eq(&p->ports[i].answers[j], a))
+				return true;
+	return reader_own_address(p, a) != NULL;
+}
+
+static bool is_on_link(const struct params *p, const struct ipaddr *a)
+{
+	for (uint32_t i = 0; i < p->n_ports; i++)
+		for (uint32_t j = 0; j < p->ports[i].n_addresses; j++) {
+			struct prefix net = p->ports[i].addresses[j];
+
+			net.addr = ipaddr_mask(net.addr, net.len);
+			if (prefix_contains(&net, a))
+				return true;
+		}
+	return false;
+}
+
+/* Servers ask for an address on their network by ARP; another may be routed to this node. */
+static void check_sources_answered(struct reader *r, const struct service_params *s, cfg_t *section)
+{
+	for (uint32_t i = 0; i < s->n_sources; i++) {
+		const struct ipaddr *a = &s->sources[i];
+		struct report_pos at = reader_host_pos(r, section, "sources", a);
+		char text[ADDR_TEXT];
+
+		ipaddr_text(text, a);
+		if (is_answered(r->params, a))
+			continue;
+		if (is_on_link(r->params, a))
+			reader_error(r, at, section, "sources",
+				     "no port answers for %s, so servers would not find it; put it "
+				     "into \"answer-for\" of their port",
+				     text);
+		else
+			reader_warning(r, at, section, "sources",
+				       "no port answers for %s; servers need a route to it by this "
+				       "node, or \"answer-for\" of their port",
+				       text);
+	}
+}
+
 static void check_sources(struct reader *r, const struct service_params *s, cfg_t *section)
 {
 	struct report_pos at = reader_option_pos(r, section, "sources");
@@ -236,8 +361,12 @@ static void check_sources(struct reader *r, const struct service_params *s, cfg_
 	if (s->n_sources == 0)
 		return;
 	if (s->technology != TECHNOLOGY_L4_3)
-		reader_error(r, at, section, "sources",
-			     "goes with technology = \"l4/3\" only; l4/2 rewrites no address");
+		reader_error(r, at, section, "sources", "goes with technology = \"l4/3\" only; %s",
+			     s->technology == TECHNOLOGY_L4_2
+				     ? "l4/2 rewrites no address"
+				     : "with l7/3 servers see the node's own address");
+	else
+		check_sources_answered(r, s, section);
 	for (unsigned v4 = 0; s->n_addresses > 0 && v4 < 2; v4++) {
 		const char *family = v4 ? "IPv4" : "IPv6";
 		bool asked = has_family(s->addresses, s->n_addresses, v4);
@@ -277,8 +406,7 @@ static uint32_t taken_to(const struct service_params *s, uint32_t from)
 	return from - 1;
 }
 
-/* Nothing follows from a service whose protocol or ports are wrong. */
-static bool is_judged(const struct reader *r, uint32_t service)
+bool reader_is_judged(const struct reader *r, uint32_t service)
 {
 	const struct service_params *s = &r->params->services[service];
 
@@ -296,7 +424,7 @@ static const struct service_params *taken_by(const struct reader *r, uint32_t se
 		const struct service_params *s = &p->services[i];
 
 		if (s->proto != p->services[service].proto || !has_address(s, a) ||
-		    !is_judged(r, i))
+		    !reader_is_judged(r, i))
 			continue;
 		*last = taken_to(s, port);
 		if (*last >= port)
@@ -346,6 +474,74 @@ static void check_hidden(struct reader *r, uint32_t service)
 			     by->name, by->line);
 }
 
+/* Weights that differ, but that nothing goes by. */
+static void check_round_robin(struct reader *r, const struct service_params *s, cfg_t *section)
+{
+	const struct params *p = r->params;
+	const struct target_params *one = NULL;
+
+	if (s->algorithm != CHOICE_ROUND_ROBIN)
+		return;
+	for (uint32_t i = 0; i < s->targets.n; i++) {
+		const struct target_params *t = &p->targets[p->target_lists[s->targets.first + i]];
+
+		if (t->weight == 0)
+			continue;
+		if (one && one->weight != t->weight) {
+			const struct target_params *heavy = t->weight > one->weight ? t : one;
+
+			reader_warning(r, reader_option_pos(r, section, "algorithm"), section,
+				       "algorithm",
+				       "\"round-robin\"%s ignores the weights of targets, such as "
+				       "%u of \"%s\"; \"weighted-round-robin\" goes by them",
+				       is_given(section, "algorithm") ? "" : ", the default,",
+				       heavy->weight, heavy->name);
+			return;
+		}
+		one = t;
+	}
+}
+
+static bool is_used(const struct params *p, uint32_t target)
+{
+	for (uint32_t i = 0; i < p->n_services; i++)
+		if (p->services[i].sorry == target)
+			return true;
+	for (uint32_t i = 0; i < p->n_target_lists; i++)
+		if (p->target_lists[i] == target)
+			return true;
+	return false;
+}
+
+/* One line for all: a list of targets may serve many nodes. */
+static void check_unused(struct reader *r)
+{
+	const struct params *p = r->params;
+	const struct target_params *first = NULL;
+	unsigned n = 0;
+
+	if (p->n_services == 0)
+		return;
+	for (uint32_t i = 0; i < p->n_targets; i++) {
+		if (is_used(p, i))
+			continue;
+		if (!first)
+			first = &p->targets[i];
+		n++;
+	}
+	if (n == 0)
+		return;
+	cfg_t *s = r->target_section[first - p->targets];
+	if (n == 1)
+		reader_warning(r, reader_section_pos(r, s), s, NULL,
+			       "no service of this node names it; it is not used");
+	else
+		reader_warning(r, reader_section_pos(r, s), s, NULL,
+			       "no service of this node names it, nor others, %u in all; they are "
+			       "not used",
+			       n);
+}
+
 static bool is_served(struct reader *r)
 {
 	for (uint32_t i = 0; i < r->params->n_dispatchers; i++)
@@ -365,11 +561,16 @@ void reader_check_services(struct reader *r)
 		cfg_t *section = r->service_section[i];
 
 		check_targets_of(r, s, section);
+		reader_check_l7(r, i);
+		check_round_robin(r, s, section);
+		if (s->route_of != PARAMS_NONE)
+			continue;
 		check_sources(r, s, section);
-		if (is_judged(r, i))
+		if (reader_is_judged(r, i) && !reader_check_shared(r, i))
 			check_hidden(r, i);
 	}
 	check_ports_known(r);
+	check_unused(r);
 	if (p->n_services > 0 && !is_served(r))
 		reader_error(r, reader_section_pos(r, r->service_section[0]), r->service_section[0],
 			     NULL,

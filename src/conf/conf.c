@@ -32,6 +32,7 @@ static void read_values(struct reader *r)
 	reader_options(r, r->root, &schema_root, r->params);
 	reader_options(r, reader_section(r->root, "control"), &schema_control, r->params);
 	reader_options(r, reader_section(r->root, "log"), &schema_log, r->params);
+	reader_options(r, reader_section(r->root, "l7"), &schema_l7, r->params);
 	name_node(r);
 	reader_ports(r);
 	reader_routes(r);
@@ -43,6 +44,8 @@ static void read_values(struct reader *r)
 	reader_services(r);
 	reader_dispatchers(r);
 	reader_check(r);
+	if (report_count(r->report) == 0)
+		reader_stack_port(r);
 }
 
 /* The scanner lets nothing through that libconfuse would refuse, so this is not seen. */
@@ -64,6 +67,7 @@ static struct params *read_scan(const struct scan *scan, const char *name, struc
 		report_no_memory(report);
 		goto out;
 	}
+	r.params->stack_port = PARAMS_NO_PORT;
 	snprintf(r.params->file, sizeof(r.params->file), "%s", name);
 	cfg_set_error_function(r.root, library_error);
 	if (cfg_parse_buf(r.root, scan_output(scan)) == CFG_SUCCESS)
@@ -92,8 +96,8 @@ static struct params *finish(struct scan *scan, const char *name, struct report 
 	if (report_count(report) > 0) {
 		conf_free(params);
 		params = NULL;
-		report_write(report, errors);
 	}
+	report_write(report, errors);
 	if (n_errors)
 		*n_errors = report_count(report);
 	scan_free(scan);

@@ -2,7 +2,8 @@
  * conf.h - /etc/fwclusterd.conf to struct params (base/params.h), through libconfuse.
  *
  * All errors of a file are collected in one run, each as "file:line: what is wrong; what is
- * allowed". Nothing is applied from a file with an error.
+ * allowed". Nothing is applied from a file with an error. What is allowed but hardly meant is
+ * written as "file:line: warning: ..." beside them, and does not count.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -11,8 +12,8 @@
 
 #include "base/params.h"
 
-/* The validated configuration, or NULL after writing every error to `errors` (one line each).
- * `n_errors` may be NULL. Free with conf_free. */
+/* The validated configuration, or NULL when there are errors. Errors and warnings are written to
+ * `errors` (one line each). `n_errors` may be NULL. Free with conf_free. */
 struct params *conf_load(const char *path, FILE *errors, unsigned *n_errors);
 struct params *conf_parse(const char *name, const char *text, FILE *errors, unsigned *n_errors);
 void conf_free(struct params *params);

@@ -55,25 +55,45 @@ cfg_t *reader_section(cfg_t *parent, const char *name)
 	return cfg_size(parent, name) > 0 ? cfg_getnsec(parent, name, 0) : NULL;
 }
 
+static void say(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
+		bool warning, char *text)
+{
+	const char *name = section && section != r->root ? cfg_name(section) : "";
+	const char *title = section ? cfg_title(section) : NULL;
+
+	if (!text) {
+		report_no_memory(r->report);
+		return;
+	}
+	(warning ? report_warning : report_error)(r->report, at, "%s%s%.40s%s%s%s%s%s", name,
+						  title ? " \"" : "", title ? title : "",
+						  title ? "\"" : "", *name ? ": " : "",
+						  option ? option : "", option ? ": " : "", text);
+	free(text);
+}
+
 void reader_error(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
 		  const char *fmt, ...)
 {
 	char *text;
 	va_list ap;
-	const char *name = section && section != r->root ? cfg_name(section) : "";
-	const char *title = section ? cfg_title(section) : NULL;
 
 	va_start(ap, fmt);
 	int rc = vasprintf(&text, fmt, ap);
 	va_end(ap);
-	if (rc < 0) {
-		report_no_memory(r->report);
-		return;
-	}
-	report_error(r->report, at, "%s%s%.40s%s%s%s%s%s", name, title ? " \"" : "",
-		     title ? title : "", title ? "\"" : "", *name ? ": " : "", option ? option : "",
-		     option ? ": " : "", text);
-	free(text);
+	say(r, at, section, option, false, rc < 0 ? NULL : text);
+}
+
+void reader_warning(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
+		    const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	int rc = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	say(r, at, section, option, true, rc < 0 ? NULL : text);
 }
 
 static void bad_value(struct reader *r, cfg_t *section, const struct schema_option *o,
@@ -82,11 +102,13 @@ static void bad_value(struct reader *r, cfg_t *section, const struct schema_opti
 	char allowed[SCHEMA_ALLOWED];
 
 	schema_allowed(allowed, o);
-	if (o->kind == SCHEMA_TIME && error == -EINVAL && *v->text &&
+	if ((o->kind == SCHEMA_TIME || o->kind == SCHEMA_SECONDS) && error == -EINVAL && *v->text &&
 	    strspn(v->text, "0123456789") == strlen(v->text))
-		reader_error(r, reader_pos(r, v), section, o->name,
-			     "\"%.60s\" lacks its unit (\"%.20sms\" or \"%.20ss\"?); allowed is %s",
-			     v->text, v->text, v->text, allowed);
+		reader_error(
+			r, reader_pos(r, v), section, o->name,
+			"\"%.60s\" lacks its unit (\"%.20s%s\" or \"%.20s%s\"?); allowed is %s",
+			v->text, v->text, o->kind == SCHEMA_TIME ? "ms" : "s", v->text,
+			o->kind == SCHEMA_TIME ? "s" : "m", allowed);
 	else
 		reader_error(r, reader_pos(r, v), section, o->name,
 			     "\"%.60s\" is %s; allowed is %s", v->text,
@@ -113,9 +135,11 @@ static int store_text(const struct schema_option *o, char *at, const char *text)
 		return -EINVAL;
 	if (o->kind == SCHEMA_DEVICE && *text && !value_is_device(text))
 		return -EINVAL;
-	if (o->kind == SCHEMA_PATH && *text != '/')
+	if (o->kind == SCHEMA_PATH && *text != '/' && (*text || *o->text))
 		return -EINVAL;
-	if (len >= o->size)
+	if (o->kind == SCHEMA_TOKEN && *text && !value_is_token(text))
+		return -EINVAL;
+	if (len >= o->size || (o->kind == SCHEMA_TOKEN && len > o->hi))
 		return -ERANGE;
 	memcpy(at, text, len + 1);
 	return 0;
@@ -196,6 +220,9 @@ static int store(struct reader *r, const struct schema_option *o, void *at, cons
 	case SCHEMA_TIME:
 		rc = value_time(&n, text, o->lo, o->hi);
 		break;
+	case SCHEMA_SECONDS:
+		rc = value_seconds(&n, text, o->lo, o->hi);
+		break;
 	case SCHEMA_WORD:
 		rc = value_word(&n, text, o->words);
 		n += o->lo;
@@ -214,6 +241,7 @@ static int store(struct reader *r, const struct schema_option *o, void *at, cons
 		return store_index(r->params, o->kind, at, text);
 	case SCHEMA_TEXT:
 	case SCHEMA_NAME:
+	case SCHEMA_TOKEN:
 	case SCHEMA_DEVICE:
 	case SCHEMA_PATH:
 		return store_text(o, at, text);
@@ -231,6 +259,7 @@ static void store_default(struct reader *r, const struct schema_option *o, void 
 	switch (o->kind) {
 	case SCHEMA_NUMBER:
 	case SCHEMA_TIME:
+	case SCHEMA_SECONDS:
 	case SCHEMA_WORD:
 	case SCHEMA_PORT:
 	case SCHEMA_MEMBER:
@@ -259,8 +288,13 @@ void reader_unknown(struct reader *r, cfg_t *section, const char *option, enum s
 
 	for (uint32_t i = 0; n < sizeof(names) && (name = name_at(r->params, kind, i)); i++)
 		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "", name);
-	reader_error(r, reader_pos(r, v), section, option, "no %s \"%.40s\"; the %ss are %s", what,
-		     v->text, what, n > 0 ? names : "none");
+	if (n > 0)
+		reader_error(r, reader_pos(r, v), section, option,
+			     "no %s \"%.40s\"; the %ss are %s", what, v->text, what, names);
+	else
+		reader_error(r, reader_pos(r, v), section, option,
+			     "no %s \"%.40s\"; there is no section %s \"name\" { } at all", what,
+			     v->text, what);
 }
 
 static void read_option(struct reader *r, cfg_t *section, const struct schema_option *o, void *at)

@@ -24,7 +24,7 @@ struct reader {
 	cfg_t **route_section; /* of each route */
 	cfg_t *path_section[PARAMS_PATHS];
 	cfg_t *dispatcher_section[PARAMS_DISPATCHERS];
-	cfg_t **target_section, **service_section;
+	cfg_t **target_section, **service_section; /* of a route its own */
 	uint32_t cap_rules, cap_prefixes, cap_ranges;
 };
 
@@ -51,6 +51,10 @@ cfg_t *reader_section(cfg_t *parent, const char *name);
 void reader_error(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
 		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* The same, and the configuration is still good. */
+void reader_warning(struct reader *r, struct report_pos at, cfg_t *section, const char *option,
+		    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
 /* Set every option of the table that is no list in `target`, the struct of the section, from
  * `section` or, where it says nothing (or is NULL), to the default. */
 void reader_options(struct reader *r, cfg_t *section, const struct schema_section *schema,
@@ -64,6 +68,13 @@ int reader_find(const struct params *p, enum schema_kind kind, const char *name)
 /* Report that there is none. */
 void reader_unknown(struct reader *r, cfg_t *section, const char *option, enum schema_kind kind,
 		    const struct kept_value *v);
+
+/* Missing, or empty: nothing that an option without a default may be. */
+void reader_need_list(struct reader *r, cfg_t *section, const char *option, const char *give);
+
+/* A list of names of ports, members or targets, each once, as indices. */
+void reader_names(struct reader *r, cfg_t *section, const char *option, enum schema_kind kind,
+		  uint16_t *out, uint32_t max, uint32_t *n);
 
 /* A list of addresses of hosts, each once. */
 void reader_hosts(struct reader *r, cfg_t *section, const char *option, struct ipaddr *out,
@@ -87,8 +98,19 @@ void reader_targets(struct reader *r);
 void reader_services(struct reader *r);
 void reader_dispatchers(struct reader *r);
 
-/* What has to fit together; conf/check.c, check_dispatch.c and check_service.c. */
+/* The targets of a service or route. */
+void reader_service_targets(struct reader *r, cfg_t *section, struct service_params *s);
+/* The routes of a service by L7, which is the last service so far, become services behind it. */
+void reader_l7_routes(struct reader *r, cfg_t *section);
+#define READER_STACK "stack" /* name of the port of the private stack */
+/* When all is well: the port of the private stack, if any service is by L7. */
+void reader_stack_port(struct reader *r);
+
+/* What has to fit together; conf/check.c, check_dispatch.c, check_service.c and check_l7.c. */
 void reader_check(struct reader *r);
+/* Whether the address may lie on the port's network: on one of those given, or, when none of its
+ * family is given, on one that the host alone knows. */
+bool reader_may_be_on(const struct port_params *port, const struct ipaddr *a);
 /* The port that has this virtual address, or NULL. */
 const struct port_params *reader_own_address(const struct params *p, const struct ipaddr *a);
 void reader_check_dispatchers(struct reader *r);
@@ -96,5 +118,14 @@ void reader_check_dispatchers(struct reader *r);
  */
 bool reader_has_role(const struct reader *r, uint32_t dispatcher);
 void reader_check_services(struct reader *r);
+/* Whether protocol and ports of a service are right; else nothing can be said that depends on them.
+ */
+bool reader_is_judged(const struct reader *r, uint32_t service);
+/* What concerns L7 alone, of a service of any technology or of a route. */
+void reader_check_l7(struct reader *r, uint32_t service);
+/* Whether the service wants what another one, earlier in the file, takes by L7, or the other way
+ * round; reported. */
+bool reader_check_shared(struct reader *r, uint32_t service);
+void reader_check_l7_node(struct reader *r);
 
 #endif

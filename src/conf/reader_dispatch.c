@@ -14,8 +14,7 @@ static bool may_add(struct reader *r, cfg_t *section, uint32_t n, uint32_t max)
 	return false;
 }
 
-/* Missing, or empty: nothing that an option without a default may be. */
-static void need_list(struct reader *r, cfg_t *section, const char *option, const char *give)
+void reader_need_list(struct reader *r, cfg_t *section, const char *option, const char *give)
 {
 	if (cfg_size(section, option) == 0)
 		reader_error(r, reader_section_pos(r, section), section, NULL,
@@ -23,9 +22,8 @@ static void need_list(struct reader *r, cfg_t *section, const char *option, cons
 			     give);
 }
 
-/* A list of names of ports, members or targets, each once, as indices. */
-static void read_names(struct reader *r, cfg_t *section, const char *option, enum schema_kind kind,
-		       uint16_t *out, uint32_t max, uint32_t *n)
+void reader_names(struct reader *r, cfg_t *section, const char *option, enum schema_kind kind,
+		  uint16_t *out, uint32_t max, uint32_t *n)
 {
 	const unsigned size = cfg_size(section, option);
 	bool seen[PARAMS_TARGETS] = {false};
@@ -69,7 +67,7 @@ void reader_paths(struct reader *r)
 		reader_options(r, section, &schema_path, path);
 		reader_hosts(r, section, "addresses", path->addresses, PARAMS_PATH_ADDRS,
 			     &path->n_addresses);
-		need_list(r, section, "addresses", "address of the firewall");
+		reader_need_list(r, section, "addresses", "address of the firewall");
 	}
 }
 
@@ -123,90 +121,6 @@ void reader_targets(struct reader *r)
 	}
 }
 
-/* --- services -------------------------------------------------------------------------------- */
-
-static void read_service_ports(struct reader *r, cfg_t *section, struct service_params *s)
-{
-	const unsigned n = cfg_size(section, "ports");
-
-	for (unsigned i = 0; i < n; i++) {
-		const struct kept_value *v = reader_value(section, "ports", i);
-		struct range range;
-
-		if (value_ports(&range, v->text) != 0 || range.lo == 0) {
-			reader_error(
-				r, reader_pos(r, v), section, "ports",
-				"\"%.60s\" is not valid; allowed are ports 1..65535 and ranges "
-				"from low to high such as \"8000-8010\"",
-				v->text);
-		} else if (s->n_ports == PARAMS_SERVICE_RANGES) {
-			reader_error(r, reader_pos(r, v), section, "ports",
-				     "too many; allowed are %d", PARAMS_SERVICE_RANGES);
-			return;
-		} else {
-			s->ports[s->n_ports++] = range;
-		}
-	}
-}
-
-/* A list that is given but empty would silently mean "all". */
-static void check_empty_ports(struct reader *r, cfg_t *section)
-{
-	const cfg_opt_t *opt = cfg_getopt(section, "ports");
-
-	if (cfg_size(section, "ports") == 0 && opt && (opt->flags & CFGF_MODIFIED))
-		reader_error(r, reader_section_pos(r, section), section, "ports",
-			     "the list is empty; leave the option out to serve every port");
-}
-
-static void read_service(struct reader *r, cfg_t *section, struct service_params *s)
-{
-	struct params *p = r->params;
-
-	reader_title(r, section, s->name);
-	s->line = reader_section_pos(r, section).line;
-	reader_options(r, section, &schema_service, s);
-	reader_hosts(r, section, "addresses", s->addresses, PARAMS_SERVICE_ADDRS, &s->n_addresses);
-	need_list(r, section, "addresses", "address that clients ask for");
-	read_service_ports(r, section, s);
-	check_empty_ports(r, section);
-	s->targets.first = p->n_target_lists;
-	read_names(r, section, "targets", SCHEMA_TARGET, p->target_lists + p->n_target_lists,
-		   PARAMS_TARGET_LISTS - p->n_target_lists, &s->targets.n);
-	p->n_target_lists += s->targets.n;
-	need_list(r, section, "targets", "target that serves it");
-	reader_hosts(r, section, "sources", s->sources, PARAMS_SOURCES, &s->n_sources);
-}
-
-void reader_services(struct reader *r)
-{
-	struct params *p = r->params;
-	const unsigned n = cfg_size(r->root, "service");
-	size_t n_lists = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		n_lists += cfg_size(cfg_getnsec(r->root, "service", i), "targets");
-	if (n_lists > PARAMS_TARGET_LISTS)
-		n_lists = PARAMS_TARGET_LISTS;
-	if (n == 0)
-		return;
-	p->services = calloc(n, sizeof(*p->services));
-	p->target_lists = calloc(n_lists + 1, sizeof(*p->target_lists));
-	r->service_section = calloc(n, sizeof(cfg_t *));
-	if (!p->services || !p->target_lists || !r->service_section) {
-		report_no_memory(r->report);
-		return;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		cfg_t *section = cfg_getnsec(r->root, "service", i);
-
-		if (!may_add(r, section, p->n_services, PARAMS_SERVICES))
-			return;
-		r->service_section[p->n_services] = section;
-		read_service(r, section, &p->services[p->n_services++]);
-	}
-}
-
 /* --- dispatchers ----------------------------------------------------------------------------- */
 
 void reader_dispatchers(struct reader *r)
@@ -225,8 +139,9 @@ void reader_dispatchers(struct reader *r)
 		d->line = reader_section_pos(r, section).line;
 		reader_options(r, section, &schema_dispatcher, d);
 		d->probe.enabled = !ipaddr_is_unspecified(&d->probe.to);
-		read_names(r, section, "ports", SCHEMA_PORT, d->ports, PARAMS_PORTS, &d->n_ports);
-		need_list(r, section, "ports", "port beside the firewalls'");
-		read_names(r, section, "from", SCHEMA_MEMBER, d->from, PARAMS_MEMBERS, &d->n_from);
+		reader_names(r, section, "ports", SCHEMA_PORT, d->ports, PARAMS_PORTS, &d->n_ports);
+		reader_need_list(r, section, "ports", "port beside the firewalls'");
+		reader_names(r, section, "from", SCHEMA_MEMBER, d->from, PARAMS_MEMBERS,
+			     &d->n_from);
 	}
 }

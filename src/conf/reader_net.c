@@ -18,7 +18,14 @@ static void read_addresses(struct reader *r, cfg_t *section, struct port_params 
 	for (unsigned i = 0; i < n; i++) {
 		const struct kept_value *v = reader_value(section, "addresses", i);
 		struct prefix p;
-		if (prefix_parse_host(&p, v->text) != 0 || !is_host_address(&p.addr)) {
+		bool good = prefix_parse_host(&p, v->text) == 0 && is_host_address(&p.addr);
+
+		if (good && !strchr(v->text, '/')) {
+			reader_error(r, reader_pos(r, v), section, "addresses",
+				     "\"%.60s\" lacks the length of its network; write it behind "
+				     "the address, as in \"%.60s/%d\"",
+				     v->text, v->text, ipaddr_is_v4(&p.addr) ? 24 : 64);
+		} else if (!good) {
 			reader_error(
 				r, reader_pos(r, v), section, "addresses",
 				"\"%.60s\" is no address of a host; allowed are addresses with "

@@ -9,6 +9,7 @@
 struct entry {
 	struct report_pos at;
 	unsigned seq;
+	bool warning;
 	char *text;
 };
 
@@ -17,6 +18,7 @@ struct report {
 	uint32_t n_files;
 	unsigned n_entries; /* kept */
 	unsigned n_errors;  /* seen */
+	unsigned n_warnings;
 	bool no_memory;
 	struct entry entries[REPORT_MAX];
 };
@@ -56,18 +58,16 @@ const char *report_file_name(const struct report *r, uint32_t file)
 	return file < r->n_files ? r->files[file] : "configuration";
 }
 
-void report_error(struct report *r, struct report_pos at, const char *fmt, ...)
+static void add(struct report *r, struct report_pos at, bool warning, const char *fmt, va_list ap)
+	__attribute__((format(printf, 4, 0)));
+
+static void add(struct report *r, struct report_pos at, bool warning, const char *fmt, va_list ap)
 {
 	char *text;
-	va_list ap;
 
-	r->n_errors++;
 	if (r->n_entries == REPORT_MAX)
 		return;
-	va_start(ap, fmt);
-	int rc = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (rc < 0) {
+	if (vasprintf(&text, fmt, ap) < 0) {
 		r->no_memory = true;
 		return;
 	}
@@ -75,8 +75,31 @@ void report_error(struct report *r, struct report_pos at, const char *fmt, ...)
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
-	r->entries[r->n_entries] = (struct entry){.at = at, .seq = r->n_entries, .text = text};
+	r->entries[r->n_entries] =
+		(struct entry){.at = at, .seq = r->n_entries, .warning = warning, .text = text};
 	r->n_entries++;
+}
+
+void report_error(struct report *r, struct report_pos at, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->n_errors++;
+	va_start(ap, fmt);
+	add(r, at, false, fmt, ap);
+	va_end(ap);
+}
+
+void report_warning(struct report *r, struct report_pos at, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->n_warnings == REPORT_WARNINGS)
+		return;
+	r->n_warnings++;
+	va_start(ap, fmt);
+	add(r, at, true, fmt, ap);
+	va_end(ap);
 }
 
 void report_no_memory(struct report *r)
@@ -102,18 +125,29 @@ static int compare(const void *x, const void *y)
 	return a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
+static void write_entry(const struct report *r, const struct entry *e, FILE *out)
+{
+	fputs(report_file_name(r, e->at.file), out);
+	if (e->at.line > 0)
+		fprintf(out, ":%u", e->at.line);
+	fprintf(out, ": %s%s\n", e->warning ? "warning: " : "", e->text);
+}
+
 void report_write(const struct report *r, FILE *out)
 {
+	unsigned written = 0;
 	struct entry sorted[REPORT_MAX];
 
 	memcpy(sorted, r->entries, r->n_entries * sizeof(sorted[0]));
 	qsort(sorted, r->n_entries, sizeof(sorted[0]), compare);
-	for (unsigned i = 0; i < r->n_entries; i++)
-		fprintf(out, "%s:%u: %s\n", report_file_name(r, sorted[i].at.file),
-			sorted[i].at.line, sorted[i].text);
+	for (unsigned i = 0; i < r->n_entries; i++) {
+		if (sorted[i].warning && r->n_errors > 0)
+			continue;
+		write_entry(r, &sorted[i], out);
+		written++;
+	}
 	if (r->no_memory)
 		fprintf(out, "%s: memory does not suffice\n", report_file_name(r, 0));
-	else if (r->n_errors > r->n_entries)
-		fprintf(out, "%s: %u more errors\n", report_file_name(r, 0),
-			r->n_errors - r->n_entries);
+	else if (r->n_errors > written)
+		fprintf(out, "%s: %u more errors\n", report_file_name(r, 0), r->n_errors - written);
 }

@@ -27,9 +27,14 @@ static void compare(struct comparison *c, const struct schema_section *s, const 
 	}
 }
 
+/* The stack's port is the last, and not of the file. */
 static void compare_ports(struct comparison *c, const struct params *old, const struct params *new)
 {
-	for (uint32_t i = 0; i < old->n_ports && i < new->n_ports; i++) {
+	const bool old_stack = old->stack_port != PARAMS_NO_PORT;
+	const bool new_stack = new->stack_port != PARAMS_NO_PORT;
+	const uint32_t n_old = old->n_ports - old_stack, n_new = new->n_ports - new_stack;
+
+	for (uint32_t i = 0; i < n_old && i < n_new; i++) {
 		const struct port_params *a = &old->ports[i], *b = &new->ports[i];
 		if (strcmp(a->name, b->name) != 0) {
 			fprintf(c->out,
@@ -41,8 +46,13 @@ static void compare_ports(struct comparison *c, const struct params *old, const 
 		}
 		compare(c, &schema_port, a->name, a, b);
 	}
-	if (old->n_ports != new->n_ports) {
+	if (n_old != n_new) {
 		fprintf(c->out, "the number of ports has changed, which needs a restart\n");
+		c->n++;
+	}
+	if (old_stack != new_stack) {
+		fprintf(c->out, "the %s service by L7 was %s, which needs a restart\n",
+			new_stack ? "first" : "last", new_stack ? "added" : "removed");
 		c->n++;
 	}
 }
@@ -119,6 +129,8 @@ unsigned conf_restart_only(const struct params *old, const struct params *new, F
 	compare(&c, &schema_control, NULL, old, new);
 	compare(&c, &schema_log, NULL, old, new);
 	compare_ports(&c, old, new);
+	if (old->stack_port != PARAMS_NO_PORT && new->stack_port != PARAMS_NO_PORT)
+		compare(&c, &schema_l7, NULL, old, new);
 	compare_cluster(&c, old, new);
 	compare_firewall(&c, old, new);
 	compare_dispatchers(&c, old, new);

@@ -524,8 +524,8 @@ struct scan *scan_file(const char *path, struct report *report)
 
 	if (!text) {
 		uint32_t file = report_file(report, path);
-		report_error(report, (struct report_pos){.file = file, .line = 1},
-			     "cannot read the file: %s", why);
+		report_error(report, (struct report_pos){.file = file}, "cannot read the file: %s",
+			     why);
 		return NULL;
 	}
 	s = scan_text(path, text, report);

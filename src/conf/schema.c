@@ -2,6 +2,8 @@
 
 #define MINUTE 60000u
 #define HOUR 3600000u
+#define HOUR_S 3600u
+#define DAY_S 86400u
 
 _Static_assert(sizeof(enum port_backend) == 4, "words are stored as 32-bit numbers");
 
@@ -13,6 +15,19 @@ _Static_assert(sizeof(enum port_backend) == 4, "words are stored as 32-bit numbe
 #define TIME(name, type, field, flags, lo, hi, def)                                                \
 	{                                                                                          \
 		name, SCHEMA_TIME, flags, AT(type, field), lo, hi, def, NULL, NULL                 \
+	}
+#define SECONDS(name, type, field, lo, hi, def)                                                    \
+	{                                                                                          \
+		name, SCHEMA_SECONDS, 0, AT(type, field), lo, hi, def, NULL, NULL                  \
+	}
+#define WEIGHT(type, field)                                                                        \
+	{                                                                                          \
+		"weight", SCHEMA_NUMBER, 0, AT(type, field), 0, PARAMS_WEIGHT_MAX, 1,              \
+			"takes nothing new", NULL                                                  \
+	}
+#define TOKEN(name, type, field, max)                                                              \
+	{                                                                                          \
+		name, SCHEMA_TOKEN, 0, AT(type, field), 0, max, 0, "", NULL                        \
 	}
 #define BOOL(name, type, field, flags, def)                                                        \
 	{                                                                                          \
@@ -62,7 +77,11 @@ static const char *const algorithm_words[] = {
 	"source", NULL};
 static const char *const unknown_words[] = {"drop", "reset", "pass", NULL};
 static const char *const down_words[] = {"move", "reset", "keep", NULL};
-static const char *const technology_words[] = {"l4/2", "l4/3", NULL};
+static const char *const technology_words[] = {"l4/2", "l4/3", "l7/3", NULL};
+static const char *const content_words[] = {"http", "tls", NULL};
+static const char *const cookie_words[] = {"none", "insert", "prefix", "own", NULL};
+static const char *const forwarded_words[] = {"none", "x-forwarded-for", "forwarded", "both", NULL};
+static const char *const access_log_words[] = {"none", "combined", "json", NULL};
 static const char *const affinity_words[] = {"none", "source", NULL};
 static const char *const check_words[] = {"none", "tcp", "http", NULL};
 static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -187,7 +206,7 @@ static const struct schema_option rule_options[] = {
 static const struct schema_option path_options[] = {
 	NUMBER("id", path_params, id, SCHEMA_REQUIRED, 1, 65535, 0),
 	LIST("addresses", ALLOWED_HOSTS),
-	NUMBER("weight", path_params, weight, 0, 0, PARAMS_WEIGHT_MAX, 1),
+	WEIGHT(path_params, weight),
 	END,
 };
 
@@ -240,6 +259,48 @@ static const struct schema_option service_options[] = {
 	NAMED(SCHEMA_TARGET, "sorry", service_params, sorry, 0),
 	LIST("sources", ALLOWED_HOSTS),
 	WORD("on-target-down", service_params, target_down, 0, DOWN_MOVE, down_words, DOWN_RESET),
+	WORD("content", service_params, l7.content, 0, L7_CONTENT_HTTP, content_words,
+	     L7_CONTENT_HTTP),
+	WORD("cookie", service_params, l7.cookie, 0, L7_COOKIE_NONE, cookie_words, L7_COOKIE_NONE),
+	TOKEN("cookie-name", service_params, l7.cookie_name, 64),
+	TEXT(SCHEMA_TEXT, "cookie-pattern", service_params, l7.cookie_pattern, 0, ""),
+	TEXT(SCHEMA_TEXT, "cookie-domain", service_params, l7.cookie_domain, 0, ""),
+	SECONDS("cookie-age", service_params, l7.cookie_age_s, 0, 365 * DAY_S, 0),
+	BOOL("cookie-secure", service_params, l7.cookie_secure, 0, false),
+	NUMBER("cookie-epoch", service_params, l7.cookie_epoch, 0, 0, UINT32_MAX, 0),
+	SECONDS("cookie-drain", service_params, l7.cookie_drain_s, 0, 30 * DAY_S, HOUR_S),
+	WORD("forwarded", service_params, l7.forwarded, 0, L7_FORWARDED_NONE, forwarded_words,
+	     L7_FORWARDED_NONE),
+	BOOL("forwarded-believe", service_params, l7.forwarded_believe, 0, false),
+	BOOL("proxy-protocol", service_params, l7.proxy_protocol, 0, false),
+	NUMBER("max-idle", service_params, l7.max_idle, 0, 0, 65536, 64),
+	NUMBER("max-queue", service_params, l7.max_queue, 0, 0, 65536, 1024),
+#define L7_TIMEOUT_OPTION(field, key, def)                                                         \
+	TIME(key, service_params, l7.field##_ms, 0, 10, 168 * HOUR, def),
+	L7_TIMEOUT_LIST(L7_TIMEOUT_OPTION)
+#undef L7_TIMEOUT_OPTION
+		END,
+};
+
+static const struct schema_option l7_route_options[] = {
+	TEXT(SCHEMA_TEXT, "host", service_params, route.host, 0, ""),
+	TEXT(SCHEMA_TEXT, "path", service_params, route.path, 0, ""),
+	TOKEN("method", service_params, route.method, 31),
+	TOKEN("header", service_params, route.header, 63),
+	TEXT(SCHEMA_TEXT, "header-value", service_params, route.header_value, 0, ""),
+	TOKEN("cookie", service_params, route.cookie, 64),
+	WORD("algorithm", service_params, algorithm, 0, CHOICE_STATIC, algorithm_words,
+	     CHOICE_ROUND_ROBIN),
+	LIST("targets", "names of target sections"),
+	NAMED(SCHEMA_TARGET, "sorry", service_params, sorry, 0),
+	END,
+};
+
+static const struct schema_option l7_options[] = {
+	NUMBER("max-connections", params, l7.max_connections, SCHEMA_RESTART, 16, 1048576, 8192),
+	NUMBER("max-head", params, l7.max_head, SCHEMA_RESTART, 4096, 65536, 16384),
+	WORD("access-log", params, l7.log, 0, L7_LOG_NONE, access_log_words, L7_LOG_NONE),
+	TEXT(SCHEMA_PATH, "access-log-file", params, l7.log_file, 0, ""),
 	END,
 };
 
@@ -247,7 +308,8 @@ static const struct schema_option target_options[] = {
 	LIST("addresses", "one IPv4 address, one IPv6 address, or one of each"),
 	NAMED(SCHEMA_MEMBER, "member", target_params, member, 0),
 	NUMBER("port", target_params, port, 0, 0, 65535, 0),
-	NUMBER("weight", target_params, weight, 0, 0, PARAMS_WEIGHT_MAX, 1),
+	WEIGHT(target_params, weight),
+	NUMBER("max-connections", target_params, max_connections, 0, 0, 1048576, 0),
 	WORD("check", target_params, check.kind, 0, CHECK_NONE, check_words, CHECK_NONE),
 	NUMBER("check-port", target_params, check.port, 0, 0, 65535, 0),
 	TEXT(SCHEMA_PATH, "check-path", target_params, check.path, 0, "/"),
@@ -283,7 +345,8 @@ const struct schema_section schema_set = {"set", true, set_options, NULL};
 const struct schema_section schema_rule = {"rule", true, rule_options, NULL};
 const struct schema_section schema_path = {"path", true, path_options, NULL};
 const struct schema_section schema_dispatcher = {"dispatcher", true, dispatcher_options, NULL};
-const struct schema_section schema_service = {"service", true, service_options, NULL};
+const struct schema_section schema_l7 = {"l7", false, l7_options, NULL};
+const struct schema_section schema_l7_route = {"route", true, l7_route_options, NULL};
 const struct schema_section schema_target = {"target", true, target_options, NULL};
 const struct schema_section schema_control = {"control", false, control_options, NULL};
 const struct schema_section schema_log = {"log", false, log_options, NULL};
@@ -293,8 +356,20 @@ static const struct schema_section *const firewall_sections[] = {&schema_timeout
 const struct schema_section schema_firewall = {"firewall", false, firewall_options,
 					       firewall_sections};
 
-static const struct schema_section *const root_sections[] = {
-	&schema_port,	    &schema_route,   &schema_cluster, &schema_member,
-	&schema_firewall,   &schema_path,    &schema_target,  &schema_service,
-	&schema_dispatcher, &schema_control, &schema_log,     NULL};
+static const struct schema_section *const service_sections[] = {&schema_l7_route, NULL};
+const struct schema_section schema_service = {"service", true, service_options, service_sections};
+
+static const struct schema_section *const root_sections[] = {&schema_port,
+							     &schema_route,
+							     &schema_cluster,
+							     &schema_member,
+							     &schema_firewall,
+							     &schema_path,
+							     &schema_target,
+							     &schema_service,
+							     &schema_dispatcher,
+							     &schema_l7,
+							     &schema_control,
+							     &schema_log,
+							     NULL};
 const struct schema_section schema_root = {"", false, root_options, root_sections};

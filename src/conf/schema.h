@@ -19,9 +19,11 @@ enum schema_kind {
 	SCHEMA_NUMBER,	 /* uint16_t, uint32_t or uint64_t, by size; at most 32 bits are read */
 	SCHEMA_BOOL,	 /* bool */
 	SCHEMA_TIME,	 /* uint32_t milliseconds; lo and hi in milliseconds */
+	SCHEMA_SECONDS,	 /* uint32_t seconds; lo and hi in seconds */
 	SCHEMA_WORD,	 /* enum, or bool for two words; `lo` is the value of the first word */
 	SCHEMA_TEXT,	 /* char[]; no limit but the size */
 	SCHEMA_NAME,	 /* char[]; letters, digits, '.', '_', '-' */
+	SCHEMA_TOKEN,	 /* char[]; a token of HTTP (RFC 9110 section 5.6.2), up to `hi` bytes */
 	SCHEMA_DEVICE,	 /* char[]; name of an interface */
 	SCHEMA_PATH,	 /* char[]; absolute path */
 	SCHEMA_ADDRESS,	 /* struct ipaddr */
@@ -43,7 +45,7 @@ struct schema_option {
 	size_t offset, size; /* in the section's struct */
 	uint32_t lo, hi, def;
 	const char *text;	  /* default of text, names, paths and addresses; of a list what is
-				     allowed */
+				     allowed; of a number what 0 means, or NULL */
 	const char *const *words; /* ends with NULL */
 };
 
@@ -56,7 +58,8 @@ struct schema_section {
 
 extern const struct schema_section schema_root, schema_port, schema_route, schema_cluster,
 	schema_member, schema_firewall, schema_timeouts, schema_set, schema_rule, schema_control,
-	schema_log, schema_path, schema_dispatcher, schema_service, schema_target;
+	schema_log, schema_path, schema_dispatcher, schema_service, schema_target, schema_l7,
+	schema_l7_route; /* inside a service; its struct is service_params, too */
 
 /* Name of the option that conf/scan.c puts at the head of each section, so that the section has a
  * position; no user can write it. */

@@ -148,8 +148,8 @@ const char *schema_suggest(const struct schema_section *s, const char *name)
 	return found;
 }
 
-/* Milliseconds with the largest unit that divides them. */
-static void print_time(char *buf, size_t size, uint32_t ms)
+/* Milliseconds with the largest unit that divides them, 0 with the smallest of them, `least`. */
+static void print_time(char *buf, size_t size, uint64_t ms, unsigned least)
 {
 	static const struct {
 		uint32_t ms;
@@ -157,9 +157,24 @@ static void print_time(char *buf, size_t size, uint32_t ms)
 	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
 	unsigned i = 0;
 
-	while (i < 4 && (ms % units[i].ms != 0 || ms < units[i].ms))
+	while (i < least && (ms % units[i].ms != 0 || ms < units[i].ms))
 		i++;
-	snprintf(buf, size, "%u%s", ms / units[i].ms, units[i].unit);
+	snprintf(buf, size, "%llu%s", (unsigned long long)(ms / units[i].ms), units[i].unit);
+}
+
+#define LEAST_MS 4 /* of the units of print_time */
+#define LEAST_S 3
+
+static void allowed_time(char *buf, const struct schema_option *o)
+{
+	bool ms = o->kind == SCHEMA_TIME;
+	unsigned least = ms ? LEAST_MS : LEAST_S, factor = ms ? 1 : 1000;
+	char lo[24], hi[24];
+
+	print_time(lo, sizeof(lo), (uint64_t)o->lo * factor, least);
+	print_time(hi, sizeof(hi), (uint64_t)o->hi * factor, least);
+	snprintf(buf, SCHEMA_ALLOWED, "a time %s..%s, with its unit %ss, m, h or d", lo, hi,
+		 ms ? "ms, " : "");
 }
 
 static void allowed_words(char *buf, const struct schema_option *o)
@@ -174,17 +189,14 @@ static void allowed_words(char *buf, const struct schema_option *o)
 
 const char *schema_allowed(char *buf, const struct schema_option *o)
 {
-	char lo[24], hi[24];
-
 	switch (o->kind) {
 	case SCHEMA_NUMBER:
-		snprintf(buf, SCHEMA_ALLOWED, "a number %u..%u", o->lo, o->hi);
+		snprintf(buf, SCHEMA_ALLOWED, "a number %u..%u%s%s", o->lo, o->hi,
+			 o->text ? "; 0 " : "", o->text ? o->text : "");
 		break;
 	case SCHEMA_TIME:
-		print_time(lo, sizeof(lo), o->lo);
-		print_time(hi, sizeof(hi), o->hi);
-		snprintf(buf, SCHEMA_ALLOWED, "a time %s..%s, with its unit ms, s, m, h or d", lo,
-			 hi);
+	case SCHEMA_SECONDS:
+		allowed_time(buf, o);
 		break;
 	case SCHEMA_WORD:
 		allowed_words(buf, o);
@@ -196,6 +208,10 @@ const char *schema_allowed(char *buf, const struct schema_option *o)
 		snprintf(buf, SCHEMA_ALLOWED,
 			 "up to %zu letters, digits, '.', '_', '-', not beginning with '.' or '-'",
 			 o->size - 1);
+		break;
+	case SCHEMA_TOKEN:
+		snprintf(buf, SCHEMA_ALLOWED,
+			 "up to %u letters, digits and characters out of !#$%%&'*+-.^_`|~", o->hi);
 		break;
 	case SCHEMA_DEVICE:
 		snprintf(buf, SCHEMA_ALLOWED, "the name of an interface, up to 15 characters");
@@ -241,7 +257,9 @@ const char *schema_default(char *buf, const struct schema_option *o)
 	if (o->kind == SCHEMA_NUMBER)
 		snprintf(buf, SCHEMA_ALLOWED, "%u", o->def);
 	else if (o->kind == SCHEMA_TIME)
-		print_time(buf, SCHEMA_ALLOWED, o->def);
+		print_time(buf, SCHEMA_ALLOWED, o->def, LEAST_MS);
+	else if (o->kind == SCHEMA_SECONDS)
+		print_time(buf, SCHEMA_ALLOWED, (uint64_t)o->def * 1000, LEAST_S);
 	else if (o->kind == SCHEMA_BOOL)
 		snprintf(buf, SCHEMA_ALLOWED, "%s", o->def ? "true" : "false");
 	else if (o->kind == SCHEMA_WORD)

@@ -37,7 +37,7 @@ int value_number(uint32_t *out, const char *text, uint32_t lo, uint32_t hi)
 	return in_range(out, n, lo, hi);
 }
 
-int value_time(uint32_t *out_ms, const char *text, uint32_t lo, uint32_t hi)
+static int take_time(uint64_t *out_ms, const char *text)
 {
 	static const struct {
 		const char *unit;
@@ -48,9 +48,27 @@ int value_time(uint32_t *out_ms, const char *text, uint32_t lo, uint32_t hi)
 	if (take_digits(&n, &text) != 0)
 		return -EINVAL;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (strcmp(text, units[i].unit) == 0)
-			return in_range(out_ms, n * units[i].ms, lo, hi);
+		if (strcmp(text, units[i].unit) == 0) {
+			*out_ms = n * units[i].ms;
+			return 0;
+		}
 	return -EINVAL;
+}
+
+int value_time(uint32_t *out_ms, const char *text, uint32_t lo, uint32_t hi)
+{
+	uint64_t ms;
+
+	return take_time(&ms, text) != 0 ? -EINVAL : in_range(out_ms, ms, lo, hi);
+}
+
+int value_seconds(uint32_t *out_s, const char *text, uint32_t lo, uint32_t hi)
+{
+	uint64_t ms;
+
+	if (take_time(&ms, text) != 0 || ms % 1000 != 0)
+		return -EINVAL;
+	return in_range(out_s, ms / 1000, lo, hi);
 }
 
 int value_bool(bool *out, const char *text)
@@ -97,6 +115,27 @@ bool value_is_device(const char *text)
 		if (!isgraph((unsigned char)*text) || *text == '/' || *text == ':')
 			return false;
 	return true;
+}
+
+bool value_is_token(const char *text)
+{
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && !strchr("!#$%&'*+-.^_`|~", *text))
+			return false;
+	return true;
+}
+
+bool value_is_host(const char *text)
+{
+	char before = '.';
+
+	for (; *text; before = *text++)
+		if (*text == '.' ? before == '.'
+				 : !isalnum((unsigned char)*text) && *text != '-' && *text != '_')
+			return false;
+	return before != '.';
 }
 
 int value_ports(struct range *out, const char *text)

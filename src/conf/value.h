@@ -18,6 +18,9 @@ int value_number(uint32_t *out, const char *text, uint32_t lo, uint32_t hi);
 /* Digits and a unit: "20ms", "30s", "5m", "2h", "1d". */
 int value_time(uint32_t *out_ms, const char *text, uint32_t lo, uint32_t hi);
 
+/* The same in whole seconds: "0s", "90s", "1d". */
+int value_seconds(uint32_t *out_s, const char *text, uint32_t lo, uint32_t hi);
+
 /* "true", "yes", "on" / "false", "no", "off". */
 int value_bool(bool *out, const char *text);
 
@@ -26,6 +29,10 @@ int value_word(uint32_t *out, const char *text, const char *const *words);
 
 bool value_is_name(const char *text);
 bool value_is_device(const char *text);
+/* A token of HTTP (RFC 9110 section 5.6.2). */
+bool value_is_token(const char *text);
+/* The name of a host: labels of letters, digits, '-' and '_', with dots between them. */
+bool value_is_host(const char *text);
 
 /* "80" or "8000-8100". -ERANGE also when the range runs backwards. */
 int value_ports(struct range *out, const char *text);

@@ -47,6 +47,7 @@ static const struct keyword shows[] = {
 	{"services", FILTER_BIT(SERVICE) | FILTER_BIT(TARGET), "services and who serves them"},
 	{"targets", FILTER_BIT(STATE) | FILTER_BIT(SERVICE) | FILTER_BIT(TARGET),
 	 "targets, their health, weight and traffic"},
+	{"cookies", FILTER_BIT(SERVICE), "cookies of services by L7, and what became of them"},
 	{"config", 0, "main settings in force"},
 	{"version", 0, "versions of daemon, tool and libraries"},
 	{NULL, 0, NULL},

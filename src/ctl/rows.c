@@ -273,9 +273,15 @@ const struct rows *rows_of(const char *what)
 
 const struct rows *rows_for(const char *what, const json_t *record)
 {
-	bool dispatched = strcmp(what, "flows") == 0 && json_object_get(record, "dispatcher");
+	bool l7 = json_is_object(json_object_get(record, "l7"));
 
-	return dispatched ? rows_of_dispatch("dispatched flows") : rows_of(what);
+	if (strcmp(what, "flows") == 0 && json_object_get(record, "dispatcher"))
+		return rows_of_dispatch("dispatched flows");
+	if (strcmp(what, "services") == 0 && l7)
+		return rows_of_dispatch("l7 services");
+	if (strcmp(what, "targets") == 0 && l7)
+		return rows_of_dispatch("l7 targets");
+	return rows_of(what);
 }
 
 static void paragraph_dispatcher(FILE *out, const json_t *r)
@@ -290,7 +296,10 @@ static void paragraph_dispatcher(FILE *out, const json_t *r)
 	if (text_number(r, "targets") > 0)
 		fprintf(out, ", %" PRIu64 " of %" PRIu64 " targets up",
 			text_number(r, "targets_up"), text_number(r, "targets"));
-	fprintf(out, ", %" PRIu64 " flows\n", text_number(r, "flows"));
+	fprintf(out, ", %" PRIu64, text_number(r, "flows"));
+	if (text_number(r, "max_flows") > 0)
+		fprintf(out, " of %" PRIu64, text_number(r, "max_flows"));
+	fprintf(out, " flows\n");
 }
 
 static void paragraph_status(FILE *out, const json_t *r, bool colour)
@@ -300,6 +309,8 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 	uint64_t flows = text_number(r, "flows"), max = text_number(r, "max_flows");
 	const json_t *problems = json_object_get(r, "problems");
 	const json_t *problem, *dispatcher;
+	/* A node that only dispatches has no table of the firewall's. */
+	bool firewall = !json_is_false(json_object_get(r, "firewall"));
 	size_t i;
 
 	fprintf(out, "node      %s", text_safe(a, text_field(r, "node", "-")));
@@ -317,14 +328,20 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 			text_number(r, "members_up"), text_number(r, "members"));
 	else
 		fprintf(out, "cluster   none, this node is alone\n");
-	fprintf(out, "flows     %" PRIu64 " of %" PRIu64 " (%.1f%%)\n", flows, max,
-		max ? 100.0 * (double)flows / (double)max : 0.0);
+	if (firewall)
+		fprintf(out, "flows     %" PRIu64 " of %" PRIu64 " (%.1f%%)\n", flows, max,
+			max ? 100.0 * (double)flows / (double)max : 0.0);
 	if (text_number(r, "max_offloaded") > 0)
 		fprintf(out, "offload   %" PRIu64 " of %" PRIu64 " flows passed on by the kernel\n",
 			text_number(r, "offloaded"), text_number(r, "max_offloaded"));
-	fprintf(out, "forwards  %" PRIu64 "\n", text_number(r, "forwards"));
-	fprintf(out, "queries   %" PRIu64 " open, %" PRIu64 " packets held\n",
-		text_number(r, "queries_open"), text_number(r, "held"));
+	if (firewall)
+		fprintf(out,
+			"forwards  %" PRIu64 "\nqueries   %" PRIu64 " open, %" PRIu64
+			" packets held\n",
+			text_number(r, "forwards"), text_number(r, "queries_open"),
+			text_number(r, "held"));
+	else
+		fprintf(out, "held      %" PRIu64 " packets\n", text_number(r, "held"));
 	fprintf(out, "frames    %s in, %s out, %s dropped\n",
 		text_count(a, text_number(r, "frames_in")),
 		text_count(b, text_number(r, "frames_out")),

@@ -20,7 +20,8 @@ struct rows {
 
 /* NULL when `what` is shown as a paragraph (status, version). */
 const struct rows *rows_of(const char *what);
-/* The same for one record: flows of dispatchers have columns of their own. */
+/* The same for one record: flows of dispatchers, and what is served by L7, have
+ * columns of their own. */
 const struct rows *rows_for(const char *what, const json_t *record);
 
 /* A record of status or version as lines of "name  value". */

@@ -177,6 +177,136 @@ static void target_row(struct table *t, const json_t *record)
 	word(t, record, "why");
 }
 
+/* --- by L7 ------------------------------------------------------------------------------------ */
+
+static const struct column l7_service_columns[] = {
+	{"SERVICE", false}, {"ADDRESSES", false}, {"PORTS", false},   {"TECHNOLOGY", false},
+	{"CONTENT", false}, {"ALGORITHM", false}, {"AFFINITY", true}, {"CLIENTS", true},
+	{"REQUESTS", true}, {"OPEN", true},	  {"4XX", true},      {"5XX", true},
+	{"ERRORS", true},   {"UNROUTED", true},	  {"RETRIES", true},  {"QUEUED", true},
+	{"FIRST", true},    {"TOTAL", true},	  {"BYTES", true},    {"TARGETS", false},
+};
+
+/* "1.3ms": on average over the requests that have ended. */
+static void mean(struct table *t, const json_t *l7, const char *sum)
+{
+	uint64_t n = text_number(l7, "requests"), open = text_number(l7, "requests_open");
+	double ms;
+
+	if (n <= open) {
+		table_cell(t, TINT_NONE, "-");
+		return;
+	}
+	ms = (double)text_number(l7, sum) / (double)(n - open) / 1000.0;
+	table_cellf(t, TINT_NONE, ms < 10 ? "%.1fms" : "%.0fms", ms);
+}
+
+/* What should be nought. */
+static void trouble(struct table *t, const json_t *l7, const char *key)
+{
+	uint64_t n = text_number(l7, key);
+	char buf[TEXT_ROOM];
+
+	table_cell(t, n ? TINT_WARN : TINT_NONE, text_count(buf, n));
+}
+
+static void in_and_out(struct table *t, const json_t *l7)
+{
+	char in[TEXT_ROOM], out[TEXT_ROOM];
+
+	table_cellf(t, TINT_NONE, "%s/%s", text_count(in, text_number(l7, "bytes_in")),
+		    text_count(out, text_number(l7, "bytes_out")));
+}
+
+/* Of a route: it has neither. */
+static void list_or_none(struct table *t, const json_t *record, const char *key)
+{
+	const json_t *list = json_object_get(record, key);
+	char buf[TEXT_ROOM];
+
+	table_cell(t, TINT_NONE, json_array_size(list) ? text_value(buf, list) : "-");
+}
+
+static void l7_service_row(struct table *t, const json_t *record)
+{
+	const json_t *l7 = json_object_get(record, "l7");
+
+	word(t, record, "service");
+	list_or_none(t, record, "addresses");
+	list_or_none(t, record, "ports");
+	word(t, record, "technology");
+	word(t, l7, "content");
+	word(t, record, "algorithm");
+	duration(t, record, "affinity_s");
+	count(t, l7, "connections_open");
+	count(t, l7, "requests");
+	count(t, l7, "requests_open");
+	count(t, l7, "status_4xx");
+	trouble(t, l7, "status_5xx");
+	trouble(t, l7, "server_errors");
+	trouble(t, l7, "unrouted");
+	count(t, l7, "retries");
+	count(t, l7, "queued");
+	mean(t, l7, "us_first_byte");
+	mean(t, l7, "us_total");
+	in_and_out(t, l7);
+	service_targets(t, record);
+}
+
+static const struct column l7_target_columns[] = {
+	{"TARGET", false}, {"STATE", false},	{"SINCE", true},     {"ADDRESS", false},
+	{"WEIGHT", true},  {"SET-BY", false},	{"OPEN", true},	     {"IDLE", true},
+	{"WAITING", true}, {"REQUESTS", true},	{"UNDER-WAY", true}, {"REUSED", true},
+	{"ERRORS", true},  {"5XX", true},	{"FAILED", true},    {"BYTES", true},
+	{"CHECK", false},  {"SERVICES", false}, {"WHY", false},
+};
+
+static void l7_target_row(struct table *t, const json_t *record)
+{
+	const json_t *l7 = json_object_get(record, "l7");
+
+	word(t, record, "target");
+	state(t, record);
+	duration(t, record, "since_s");
+	target_address(t, record);
+	target_weight(t, record);
+	word(t, record, "set_by");
+	count(t, l7, "connections_open");
+	count(t, l7, "connections_idle");
+	count(t, l7, "requests_waiting");
+	count(t, l7, "requests");
+	count(t, l7, "requests_open");
+	count(t, l7, "connections_reused");
+	trouble(t, l7, "errors");
+	trouble(t, l7, "status_5xx");
+	trouble(t, l7, "connections_failed");
+	in_and_out(t, l7);
+	word(t, record, "check");
+	word(t, record, "services");
+	word(t, record, "why");
+}
+
+static const struct column cookie_columns[] = {
+	{"SERVICE", false}, {"KIND", false},  {"NAME", false},	 {"MADE", true},    {"VALID", true},
+	{"ABSENT", true},   {"FORGED", true}, {"UNKNOWN", true}, {"EXPIRED", true}, {"MOVED", true},
+};
+
+static void cookie_row(struct table *t, const json_t *record)
+{
+	word(t, record, "service");
+	word(t, record, "kind");
+	word(t, record, "name");
+	count(t, record, "made");
+	count(t, record, "valid");
+	count(t, record, "absent");
+	trouble(t, record, "forged");
+	count(t, record, "unknown");
+	count(t, record, "expired");
+	count(t, record, "moved");
+}
+
+/* --- flows ------------------------------------------------------------------------------------ */
+
 static const struct column flow_columns[] = {
 	{"PROTO", false},      {"SOURCE", false}, {"DESTINATION", false}, {"STATE", false},
 	{"DISPATCHER", false}, {"PATH", false},	  {"SERVICE", false},	  {"TECHNOLOGY", false},
@@ -229,6 +359,9 @@ const struct rows *rows_of_dispatch(const char *what)
 		ROWS("dispatchers", dispatcher_columns, dispatcher_row),
 		ROWS("services", service_columns, service_row),
 		ROWS("targets", target_columns, target_row),
+		ROWS("cookies", cookie_columns, cookie_row),
+		ROWS("l7 services", l7_service_columns, l7_service_row),
+		ROWS("l7 targets", l7_target_columns, l7_target_row),
 		ROWS("dispatched flows", flow_columns, flow_row),
 	};
 #undef ROWS

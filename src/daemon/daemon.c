@@ -88,10 +88,15 @@ static struct params *reload_read(struct daemon *d, char *message, size_t size)
 
 	if (errors)
 		fclose(errors);
-	for (char *line = text; !new &&line &&*line; line = newline ? newline + 1 : NULL) {
+	for (char *line = text; line && *line; line = newline ? newline + 1 : NULL) {
+		int n;
+
 		newline = strchr(line, '\n');
-		log_error("reload: %.*s", newline ? (int)(newline - line) : (int)strlen(line),
-			  line);
+		n = newline ? (int)(newline - line) : (int)strlen(line);
+		if (new)
+			log_warning("reload: %.*s", n, line);
+		else
+			log_error("reload: %.*s", n, line);
 	}
 	if (!new)
 		snprintf(message, size, "%.*s; the old configuration stays",
@@ -123,6 +128,7 @@ static bool reload_apply(struct daemon *d, char *message, size_t size)
 
 	if (!new)
 		return false;
+	l7_adopt(d, new);
 	if (!reload_possible(d, new, message, size))
 		goto refuse;
 	if (new->cluster.enabled) {
@@ -130,14 +136,19 @@ static bool reload_apply(struct daemon *d, char *message, size_t size)
 		if (!keys)
 			goto refuse;
 	}
-	if (engine_reload(d->engine, new, keys, daemon_now_ns(), d->actions) < 0) {
+	if (l7_prepare(d, new) < 0 ||
+	    engine_reload(d->engine, new, keys, daemon_now_ns(), d->actions) < 0) {
+		l7_forget(d);
 		snprintf(message, size, "out of memory");
 		goto refuse;
 	}
 	loop_carry_out(d);
 	conf_free(d->params);
 	d->params = new;
+	if (keys)
+		d->keys = keys;
 	checks_reload(d);
+	l7_reload(d, keys);
 	if (!d->options.debug)
 		log_set_level((enum log_level) new->log_level);
 	snprintf(message, size, "configuration read, all flows kept");
@@ -233,6 +244,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		loop_attach_port(d, &d->ports[i]);
 	loop_attach_cluster(d);
 	offloads_check(d);
+	l7_check(d);
 }
 
 /* Only a loop that has moved on since the last time is alive. */
@@ -307,6 +319,7 @@ static int daemon_make_engine(struct daemon *d)
 		log_error("tables: out of memory; lower firewall max-flows");
 		return -1;
 	}
+	d->keys = keys;
 	engine_want_notes(d->engine, notes_wanted(d));
 	return 0;
 }
@@ -316,16 +329,16 @@ static int daemon_open(struct daemon *d)
 	char err[256];
 
 	d->base = event_base_new();
-	if (!d->base || daemon_make_engine(d) < 0)
+	if (!d->base || l7_open(d) < 0 || daemon_make_engine(d) < 0)
 		return -1;
 	add_timers(d);
 	offloads_open(d);
 	if (host_open(d) < 0 || requests_open(d) < 0 || loop_open_ports(d) < 0 ||
-	    loop_open_cluster(d) < 0 || checks_open(d) < 0)
+	    loop_open_cluster(d) < 0 || l7_start(d, d->keys) < 0 || checks_open(d) < 0)
 		return -1;
 	host_tell_engine(d);
 	host_check(d);
-	if (sandbox_enter(d->params, false, err, sizeof(err)) < 0) {
+	if (sandbox_enter(d->params, d->l7 != NULL, err, sizeof(err)) < 0) {
 		log_error("privileges: %s", err);
 		return -1;
 	}
@@ -337,6 +350,7 @@ static void daemon_close(struct daemon *d)
 	if (!d->base)
 		return;
 	checks_close(d);
+	l7_close(d);
 	requests_close(d);
 	loop_close_cluster(d);
 	loop_close_ports(d);
@@ -388,6 +402,7 @@ int daemon_run(const struct daemon_options *options)
 	d.params = conf_load(options->file, stderr, NULL);
 	if (!d.params)
 		return 1;
+	signal(SIGPIPE, SIG_IGN);
 	log_init(options->foreground ? LOG_TARGET_STDERR : d.params->log_target,
 		 options->debug ? LOG_LVL_DEBUG : (enum log_level)d.params->log_level,
 		 "fwclusterd");

@@ -8,6 +8,7 @@
  *   requests.c  the control socket
  *   checks.c    health and load of targets
  *   offloads.c  flows that the kernel passes on by the engine's orders
+ *   l7*.c       services by L7: private stack, listeners, proxy (l7.h)
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
@@ -74,6 +75,8 @@ struct daemon {
 	struct control *control;
 	struct daemon_client *clients;
 	struct checks *checks;
+	struct l7 *l7;		     /* or NULL */
+	const struct keyring *keys;  /* the engine's, or NULL */
 	struct offloader *offloader; /* or NULL */
 	bool offload_left;	     /* changes are waiting for the next round */
 	bool offload_failed_said, offload_given_up;
@@ -132,6 +135,24 @@ bool offloads_pending(const struct daemon *d);
 void offloads_carry_out(struct daemon *d);
 /* From time to time: is the kernel program still where it was put? */
 void offloads_check(struct daemon *d);
+
+/* l7.c; all of them do nothing where no service is by L7 */
+/* Before the engine: makes the private stack, and puts its device into d->params. */
+int l7_open(struct daemon *d);
+/* After the ports. */
+int l7_start(struct daemon *d, const struct keyring *keys);
+/* What only the daemon knows of the stack's port, into another configuration. */
+void l7_adopt(const struct daemon *d, struct params *p);
+/* Who is at the other end of the stack's port. */
+void l7_link(const struct daemon *d, uint16_t port, struct engine_link *link);
+/* All that another configuration needs memory for: 0, or -ENOMEM. Then either l7_forget, or, when
+ * d->params is that one, l7_reload; `keys` NULL: the same as before. */
+int l7_prepare(struct daemon *d, const struct params *new);
+void l7_forget(struct daemon *d);
+void l7_reload(struct daemon *d, const struct keyring *keys);
+/* From time to time: is the stack's device still there? */
+void l7_check(struct daemon *d);
+void l7_close(struct daemon *d);
 
 /* checks.c */
 int checks_open(struct daemon *d);

@@ -291,6 +291,7 @@ void loop_attach_port(struct daemon *d, struct daemon_port *p)
 				    .offload = port_offloads(p->port),
 				    .takes_gso = port_takes_gso(p->port),
 				    .takes_partial_csum = port_takes_partial_csum(p->port)};
+	l7_link(d, p->index, &link);
 	p->event =
 		event_new(d->base, port_fd(p->port), EV_READ | EV_PERSIST, loop_port_readable, p);
 	event_add(p->event, NULL);

@@ -111,6 +111,8 @@ static json_t *request_show(struct daemon *d, const json_t *request)
 		return answer(d, what, view_routes(d->engine));
 	if (strcmp(what, "dispatchers") == 0)
 		return answer(d, what, view_dispatchers(d->engine, now));
+	if (strcmp(what, "cookies") == 0)
+		return answer(d, what, view_cookies(d->engine));
 	if (strcmp(what, "services") == 0)
 		return answer(d, what, view_services(d->engine));
 	if (strcmp(what, "targets") == 0)
@@ -378,7 +380,7 @@ int requests_open(struct daemon *d)
 	d->control =
 		control_new(d->params->control_socket, d->params->control_group, err, sizeof(err));
 	if (!d->control) {
-		log_error("control: %s", err);
+		log_error("%s", err);
 		return -1;
 	}
 	d->control_event =

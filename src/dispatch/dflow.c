@@ -182,6 +182,7 @@ struct dflow *dflow_new(struct dispatch *d, const struct dispatch_lookup *l)
 	f->upstream = l->upstream;
 	f->flags = (uint8_t)(DFLOW_HALF | DFLOW_COUNTED | (l->dir ? DFLOW_ORIGIN_B : 0));
 	d->n_opening++;
+	l->d->n_flows++;
 	node_count(d->node, COUNTER_DISPATCH_NEW);
 	flow_table_arm(d->flows, f, d->node->now_ns, dflow_timeout(f, l->d->params));
 	return f;
@@ -231,6 +232,7 @@ static void dflow_weigh(struct dispatch *d, struct dflow *f, bool counted)
 	if (counted == !!(f->flags & DFLOW_COUNTED))
 		return;
 	f->flags ^= DFLOW_COUNTED;
+	x->n_flows += step;
 	if (f->path != PARAMS_NONE)
 		x->path_candidates[f->path].n_flows += step;
 	if (f->target != PARAMS_NONE)

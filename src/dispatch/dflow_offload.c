@@ -51,12 +51,14 @@ static void dflow_credit(struct dispatch *d, struct dflow *f, unsigned side,
 	dflow_count_many(f, side, (uint32_t)t->packets, t->bytes);
 	if (f->entry.key.proto == IPPROTO_NUM_TCP)
 		f->ack[side] = t->ack;
+	if (f->path != PARAMS_NONE && !to_firewalls && !f->upstream)
+		path_heard(d, x, f->path);
 	if (f->path != PARAMS_NONE && (to_firewalls ? x->paths[f->path].on_segment : !f->upstream))
 		traffic_add(to_firewalls ? &x->paths[f->path].to : &x->paths[f->path].from, t);
 	if (f->target != PARAMS_NONE)
 		traffic_add(to_firewalls ? &d->targets[f->target].from : &d->targets[f->target].to,
 			    t);
-	if (f->target != PARAMS_NONE && f->service != PARAMS_NONE)
+	if (f->service != PARAMS_NONE && (f->target != PARAMS_NONE || dispatch_by_stack(d, f)))
 		traffic_add(to_firewalls ? &d->service_states[f->service].from
 					 : &d->service_states[f->service].to,
 			    t);
@@ -69,8 +71,12 @@ static void dflow_credit(struct dispatch *d, struct dflow *f, unsigned side,
 
 static void dflow_renew(struct dispatch *d, struct dflow *f, unsigned side)
 {
-	const struct macaddr *mac = node_neighbour_used(d->node, f->hop[side].neigh);
+	const struct macaddr *mac;
 
+	if (dispatch_by_stack(d, f) && !dispatch_to_firewalls(d, f, side))
+		mac = &d->node->links[d->params->stack_port].peer;
+	else
+		mac = node_neighbour_used(d->node, f->hop[side].neigh);
 	if (mac)
 		offload_renew(d->node->offload, OFFLOAD_DISPATCH, flow_table_index(d->flows, f),
 			      side, mac, d->node->now_ns);

@@ -144,6 +144,8 @@ bool dispatch_reaches(const struct dispatch *d, const struct dflow *f, unsigned 
 
 	if (dispatch_to_firewalls(d, f, side))
 		return f->path == PARAMS_NONE || f->upstream || x->path_candidates[f->path].up;
+	if (dispatch_by_stack(d, f))
+		return serve_stack_works(d);
 	return f->target == PARAMS_NONE || target_usable(d, f->target);
 }
 
@@ -151,6 +153,8 @@ enum drop dispatch_send(struct dispatch *d, struct pkt *pkt, struct dflow *f, un
 {
 	if (dispatch_to_firewalls(d, f, side))
 		return balance_to_path(d, pkt, f, side);
+	if (dispatch_by_stack(d, f))
+		return serve_to_stack(d, pkt, f);
 	if (f->target != PARAMS_NONE)
 		return serve_to_target(d, pkt, f, side);
 	return node_forward(d->node, pkt, &f->hop[side]);
@@ -212,6 +216,14 @@ void dispatch_unknown(struct dispatch *d, struct pkt *pkt, struct dispatch_looku
 		break;
 	}
 	node_drop(d->node, pkt, DROP_NO_FLOW);
+}
+
+void dispatch_refuse(struct dispatch *d, struct pkt *pkt, const struct dispatcher *x, enum drop why)
+{
+	if (x->params->unknown == UNKNOWN_RESET && pkt->tuple.proto == IPPROTO_NUM_TCP && pkt->l4 &&
+	    !(pkt->tcp.flags & TCP_RST))
+		node_reset(d->node, pkt);
+	node_drop(d->node, pkt, why);
 }
 
 /* --- ICMP errors: to the sender of the packet they quote ---------------------------------------
@@ -285,10 +297,25 @@ static void dispatch_pass_local(struct dispatch *d, struct pkt *pkt)
 	node_forward(d->node, pkt, &hop);
 }
 
-static bool is_echo_request(const struct pkt *pkt)
+static bool is_later_fragment(const struct pkt *pkt)
 {
-	return (pkt->tuple.proto == IPPROTO_NUM_ICMP || pkt->tuple.proto == IPPROTO_NUM_ICMP6) &&
-	       pkt_starts_flow(pkt);
+	return pkt->fragment && pkt->frag_offset > 0;
+}
+
+/* An address that services have and no host: the daemon answers for it, or no route leads on to it
+ * on this dispatcher's own side. Else it may be a real host's, of which services take a part. */
+static bool dispatch_is_virtual(const struct dispatch *d, const struct dispatch_lookup *l,
+				const struct pkt *pkt)
+{
+	uint16_t port;
+
+	if (!service_has_address(d->services, &pkt->tuple.dst))
+		return false;
+	if (node_answers_for(d->node, &pkt->tuple.dst))
+		return true;
+	port = node_route_port(d->node, &pkt->tuple.dst);
+	return port == PARAMS_NO_PORT || port == pkt->frame->port ||
+	       port == l->d->params->firewall_port || d->port_dispatcher[port] != l->d->index;
 }
 
 /* Inner and later stages: nothing is known of the flow. */
@@ -303,8 +330,8 @@ static void dispatch_new(struct dispatch *d, struct pkt *pkt, struct dispatch_lo
 		serve_packet(d, pkt, l, NULL, service);
 		return;
 	}
-	if (is_echo_request(pkt) && service_has_address(d->services, &pkt->tuple.dst)) {
-		node_echo(d->node, pkt);
+	if ((pkt_starts_flow(pkt) || is_later_fragment(pkt)) && dispatch_is_virtual(d, l, pkt)) {
+		dispatch_refuse(d, pkt, l->d, DROP_NO_SERVICE);
 		return;
 	}
 	if (l->upstream) {
@@ -347,6 +374,8 @@ static void dispatch_served(struct dispatch *d, struct pkt *pkt, struct dispatch
 	if (to_clients && f->target != PARAMS_NONE) {
 		d->targets[f->target].from.packets++;
 		d->targets[f->target].from.bytes += pkt->ip_len;
+	}
+	if (to_clients && (f->target != PARAMS_NONE || dispatch_by_stack(d, f))) {
 		d->service_states[f->service].from.packets++;
 		d->service_states[f->service].from.bytes += pkt->ip_len;
 	}
@@ -373,6 +402,21 @@ static bool dispatch_forsaken(const struct dflow *f, const struct dispatch_looku
 	return l->upstream && !f->upstream && f->path == PARAMS_NONE && dispatch_is_service(f);
 }
 
+/* An answer of a service's flow that had been forgotten here was taken for a server's own flow; the
+ * client, who does not know of that, asks again. */
+static bool dispatch_mistaken(const struct dispatch *d, const struct dflow *f,
+			      const struct pkt *pkt, const struct dispatch_lookup *l)
+{
+	uint16_t service;
+
+	if (dispatch_is_service(f) || !(f->flags & DFLOW_INSIDE) || f->packets[1] > 0 ||
+	    dflow_side(f, l->dir) == 0 || !pkt_starts_flow(pkt) ||
+	    l->d->params->role == DISPATCH_OUTER)
+		return false;
+	service = service_find(d->services, &pkt->tuple.dst, pkt->tuple.proto, pkt->tuple.dport);
+	return service != PARAMS_NONE && d->params->services[service].n_ports > 0;
+}
+
 void dispatch_route(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l)
 {
 	struct dflow *f = dflow_find(d, &l->key, l->hash, &l->by_twin);
@@ -381,11 +425,13 @@ void dispatch_route(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup 
 		node_count(d->node, COUNTER_DISPATCH_HIT);
 	if (f && l->by_twin) /* the two keys need not order the endpoints alike */
 		l->dir = dflow_side(flow_table_at(d->flows, f->twin), l->dir) ^ dflow_side(f, 0);
+	if (d->has_stack && !serve_may_speak(d, pkt, l, f))
+		return;
 	if (pkt->icmp_error) {
 		dispatch_error(d, pkt, l, f);
 		return;
 	}
-	if (f && dispatch_forsaken(f, l)) {
+	if (f && (dispatch_forsaken(f, l) || dispatch_mistaken(d, f, pkt, l))) {
 		dflow_remove(d, f, DROP_NONE);
 		f = NULL;
 	}
@@ -415,6 +461,8 @@ static bool dispatch_sender(struct dispatch *d, struct pkt *pkt, struct dispatch
 {
 	struct dispatcher *x = l->d;
 
+	if (dispatch_from_stack(d, pkt))
+		return true;
 	if (x->from_macs & 1ULL << (pkt->eth_src.b[5] & 63))
 		l->upstream = stage_upstream(d, x, pkt);
 	if (pkt->frame->port != x->params->firewall_port || l->upstream)
@@ -424,6 +472,7 @@ static bool dispatch_sender(struct dispatch *d, struct pkt *pkt, struct dispatch
 		node_drop(d->node, pkt, DROP_UNKNOWN_PATH);
 		return false;
 	}
+	path_heard(d, x, l->path);
 	x->paths[l->path].from.packets++;
 	x->paths[l->path].from.bytes += pkt->ip_len;
 	return true;

@@ -12,10 +12,15 @@
  *   - anybody else on one of the other ports: a client (outer), a server or inside host.
  * The path option is taken out of every SYN; it is believed only from the stage before.
  *
+ * Services by L7 end in the node's private stack: their clients' packets leave by its port, and
+ * only such flows may come back from there. Which target serves a request is asked for from
+ * outside, by dispatch_l7_choose.
+ *
  * Files: dispatch.c (who sent it, what flow, the order of things), balance.c (what passes between
- * the two sides of a sandwich), serve.c (services: choose a target, l4/2, l4/3), stage.c (path by
- * stamp and message), path.c (firewalls: MAC addresses, probes, verdicts), target.c (weights,
- * load, health verdicts, sharing between dispatchers), dflow.c (the life of a flow).
+ * the two sides of a sandwich), serve.c (services: choose a target, l4/2, l4/3), serve_l7.c
+ * (services by L7), stage.c (path by stamp and message), path.c (firewalls: MAC addresses, probes,
+ * verdicts), target.c (weights, load, health verdicts, sharing between dispatchers), dflow.c (the
+ * life of a flow).
  */
 #ifndef DISPATCH_DISPATCH_H
 #define DISPATCH_DISPATCH_H
@@ -23,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/l7_counts.h"
 #include "cluster/channel.h"
 #include "dispatch/affinity.h"
 #include "dispatch/choice.h"
@@ -70,6 +76,7 @@ struct dispatcher {
 	uint64_t early_due_ns, probe_due_ns, rate_due_ns;
 	uint8_t mac_slots[PATH_SLOTS]; /* hash of a firewall's MAC -> its index + 1, 0 = empty */
 	uint32_t neighbours_seen;      /* node.neighbour_changes that the slots know of */
+	uint32_t n_flows;	       /* open ones, not those that are closing */
 	uint32_t voices;	       /* own addresses on the firewall-port, while it is up */
 	uint64_t from_macs; /* filter: one bit per last byte of an upstream member's MAC */
 };
@@ -89,6 +96,9 @@ struct target {
 	uint64_t since_ns;	 /* up or down since */
 	struct ipaddr server[2]; /* as configured: another is to be checked anew */
 	bool was_up, told_down;	 /* told_down: NOTE_TARGET_DOWN is out */
+	bool by_host;		 /* only the host's own stack speaks to it (L7) */
+	uint64_t drained_ns;	 /* takes nobody new since, 0 = it does */
+	struct l7_target_counts l7;
 	/* weight: of the configuration, set at run time, of the agent */
 	uint32_t configured;
 	uint32_t weight;      /* configured, or as set at run time */
@@ -105,6 +115,7 @@ struct service_state {
 	uint64_t flows_total, refused; /* refused: no target was up */
 	struct traffic to, from;
 	bool stale; /* `choice` does not know yet what has changed */
+	struct l7_service_counts l7;
 };
 
 struct dispatch {
@@ -114,6 +125,7 @@ struct dispatch {
 	uint64_t start_ns;
 
 	uint16_t port_dispatcher[PARAMS_PORTS]; /* index, or PARAMS_NONE */
+	bool has_stack;				/* some service may be by L7 */
 	uint32_t n_dispatchers;
 	struct dispatcher dispatchers[PARAMS_DISPATCHERS];
 
@@ -204,12 +216,30 @@ void dispatch_target_health(struct dispatch *d, uint16_t target, bool up, const 
 /* The agent's word: percent of the weight (0..100), or an enum agent_word (agent.h). */
 void dispatch_target_load(struct dispatch *d, uint16_t target, int percent);
 
+/* Services by L7: as the functions of engine/engine.h with these names. */
+uint16_t dispatch_l7_choose(struct dispatch *d, uint16_t service, const struct endpoint *client,
+			    const struct endpoint *to);
+enum l7_standing dispatch_l7_standing(const struct dispatch *d, uint16_t target,
+				      uint64_t *since_ns);
+void dispatch_l7_flow(struct dispatch *d, uint16_t target, bool begins);
+
 /* --- between the files of this folder --- */
 
 /* dispatch.c */
 static inline bool dispatch_is_service(const struct dflow *f)
 {
 	return f->service != PARAMS_NONE;
+}
+/* A flow of a service by L7: the private stack is its server. */
+static inline bool dispatch_by_stack(const struct dispatch *d, const struct dflow *f)
+{
+	return d->has_stack && dispatch_is_service(f) &&
+	       technology_is_l7(d->params->services[f->service].technology);
+}
+static inline bool dispatch_from_stack(const struct dispatch *d, const struct pkt *pkt)
+{
+	return d->has_stack && pkt->frame->port < PARAMS_PORTS &&
+	       d->params->ports[pkt->frame->port].is_stack;
 }
 /* A packet whose flow key is known. Takes the frame over. */
 void dispatch_route(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
@@ -225,6 +255,10 @@ bool dispatch_to_firewalls(const struct dispatch *d, const struct dflow *f, unsi
 void dispatch_translate(struct dispatch *d, struct pkt *pkt, const struct dflow *f, unsigned side);
 /* Neither of a known flow nor the beginning of one: as configured (HD-4). */
 void dispatch_unknown(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+/* Nobody serves what the packet asks for: it is dropped, and where unknown packets are answered by
+ * resets, its sender is told. */
+void dispatch_refuse(struct dispatch *d, struct pkt *pkt, const struct dispatcher *x,
+		     enum drop why);
 void dispatch_note(struct dispatch *d, enum note_type type, const struct dflow *f,
 		   const char *detail);
 
@@ -277,6 +311,14 @@ uint16_t balance_choose(struct dispatcher *x, const struct flow_key *key);
 /* A packet from a client for a service; f NULL: of no known flow. Takes the frame over. */
 void serve_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l, struct dflow *f,
 		  uint16_t service);
+/* What makes the choice of a target for a client; `key` of the flow or connection. */
+struct serve_pick {
+	uint16_t target; /* or PARAMS_NONE: nobody is up */
+	enum dflow_by by;
+	struct affinity *affinity; /* the client's with that service, or NULL; not told yet */
+};
+struct serve_pick serve_pick(struct dispatch *d, const struct dispatcher *x, uint16_t service,
+			     const struct flow_key *key, const struct ipaddr *client);
 /* To the flow's target. Takes the frame over. */
 enum drop serve_to_target(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side);
 /* A flow that a server begins towards a client that it serves (active FTP): the path of the
@@ -285,6 +327,16 @@ bool serve_server_starts(struct dispatch *d, struct pkt *pkt, struct dispatch_lo
 /* The other way round: a client answers a flow that a server of a later stage has begun, past this
  * node. It goes to the target of the client's affinity. False: not such a packet. */
 bool serve_client_answers(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
+
+/* serve_l7.c */
+/* To the private stack. Takes the frame over. */
+enum drop serve_to_stack(struct dispatch *d, struct pkt *pkt, struct dflow *f);
+bool serve_stack_works(const struct dispatch *d);
+/* What the packet's sender may say of the flow (f NULL: of none); otherwise it was dropped: from
+ * the private stack comes nothing but its side of flows that it serves, and that from nowhere else.
+ */
+bool serve_may_speak(struct dispatch *d, struct pkt *pkt, const struct dispatch_lookup *l,
+		     const struct dflow *f);
 
 /* stage.c */
 int stage_init(struct dispatch *d, const struct hash_key *secret);
@@ -318,6 +370,8 @@ int path_init(struct dispatch *d, struct dispatcher *x);
 uint16_t path_by_mac(struct dispatch *d, struct dispatcher *x, const struct macaddr *mac);
 bool path_probe(struct dispatch *d, struct dispatcher *x, struct pkt *pkt);
 uint16_t path_by_id(const struct params *p, uint16_t id); /* index or PARAMS_NONE */
+/* A frame has come from that firewall: it is there, even if its answers to ARP get lost. */
+void path_heard(struct dispatch *d, const struct dispatcher *x, uint16_t path);
 uint64_t path_tick(struct dispatch *d);
 
 /* target.c */

@@ -145,17 +145,35 @@ static uint16_t map(const uint16_t *m, uint16_t index)
 	return index == PARAMS_NONE ? PARAMS_NONE : m[index];
 }
 
+/* Whether the private stack serves the flow, or does by the new configuration, but not both, or as
+ * another service: what one has begun the other does not know. */
+static bool flow_changes_hands(const struct dispatch *d, const struct dflow *f,
+			       const struct tables *t, const struct params *new, uint16_t service)
+{
+	struct pkt_tuple to = dflow_tuple(f, 0);
+
+	if (!dispatch_by_stack(d, f))
+		return technology_is_l7(new->services[service].technology);
+	return !technology_is_l7(new->services[service].technology) ||
+	       service_find(t->services, &to.dst, to.proto, to.dport) != service;
+}
+
 /* Flows of a service or target that the configuration no longer has end, before the swap, while
  * their servers can still be told. A flow whose firewall is gone finds another. */
-static void flows_end(struct dispatch *d, const struct maps *m)
+static void flows_end(struct dispatch *d, const struct maps *m, const struct tables *t,
+		      const struct params *new)
 {
 	uint32_t pos = 0;
 	struct dflow *f;
 
 	while ((f = flow_table_next(d->flows, &pos))) {
+		uint16_t service;
+
 		if (f->flags & DFLOW_TWIN)
 			continue;
-		if ((f->service == PARAMS_NONE || m->services[f->service] != PARAMS_NONE) &&
+		service = map(m->services, f->service);
+		if ((f->service == PARAMS_NONE ||
+		     (service != PARAMS_NONE && !flow_changes_hands(d, f, t, new, service))) &&
 		    (f->target == PARAMS_NONE || m->targets[f->target] != PARAMS_NONE))
 			continue;
 		dflow_reset(d, f);
@@ -228,6 +246,7 @@ static void dispatch_map_ports(struct dispatch *d)
 	for (unsigned i = 0; i < PARAMS_PORTS; i++)
 		d->port_dispatcher[i] = PARAMS_NONE;
 	d->node->back_ports = 0;
+	d->has_stack = p->stack_port < p->n_ports && p->ports[p->stack_port].is_stack;
 	for (uint32_t i = 0; i < p->n_ports; i++)
 		d->segment_ids[i] = wire_segment_id(p->ports[i].segment[0] ? p->ports[i].segment
 									   : p->ports[i].name);
@@ -331,7 +350,7 @@ int dispatch_configure(struct dispatch *d, const struct params *params)
 		return -ENOMEM;
 	}
 	maps_make(m, d->params, params);
-	flows_end(d, m);
+	flows_end(d, m, &t, params);
 	affinity_remap(d->affinities, m->services, m->targets, m->paths);
 	tables_inherit(&t, d, m);
 	old = dispatch_tables(d);

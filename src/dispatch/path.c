@@ -15,6 +15,7 @@
 
 #define PATH_SECOND_NS 1000000000ULL
 #define PATH_MS_NS 1000000ULL
+#define PATH_FRESH_NS 500000000ULL /* the answer to the last second's question is older */
 #define ICMP_HEADER 8
 #define PROBE_ID_BACK 0x8000 /* so that probes from both sides are two flows to a firewall */
 
@@ -141,6 +142,19 @@ static const struct neigh *path_neighbour(const struct dispatch *d, const struct
 	if (p->hop.neigh != NEIGH_NONE)
 		e = neigh_at(d->node->neighbours, p->hop.neigh);
 	return e && e->port == x->params->firewall_port && ipaddr_eq(&e->addr, &p->addr) ? e : NULL;
+}
+
+void path_heard(struct dispatch *d, const struct dispatcher *x, uint16_t path)
+{
+	const struct path *p = &x->paths[path];
+	struct neigh *e = NULL;
+
+	if (p->hop.neigh != NEIGH_NONE)
+		e = neigh_at(d->node->neighbours, p->hop.neigh);
+	if (!e || e->state != NEIGH_PROBE) /* nearly always */
+		return;
+	if (path_neighbour(d, x, p) == e && p->has_mac && macaddr_eq(&e->mac, &p->mac))
+		neigh_learn(e, &p->mac, d->node->now_ns);
 }
 
 static void path_look(struct dispatch *d, struct dispatcher *x, uint16_t i)
@@ -373,7 +387,7 @@ static void path_second(struct dispatch *d, struct dispatcher *x)
 		path_place(d, x, i);
 		path_rate(p, &x->path_candidates[i], elapsed);
 		if (p->on_segment && node_source(d->node, port, &p->addr))
-			node_watch(d->node, port, &p->addr, &p->hop, PATH_SECOND_NS);
+			node_watch(d->node, port, &p->addr, &p->hop, PATH_FRESH_NS);
 	}
 	path_settle(x);
 	path_refresh(d, x);

@@ -62,28 +62,34 @@ static void choose_keep(struct dflow *f, struct affinity *a)
 	a->path = f->path;
 }
 
+struct serve_pick serve_pick(struct dispatch *d, const struct dispatcher *x, uint16_t service,
+			     const struct flow_key *key, const struct ipaddr *client)
+{
+	const struct service_params *s = service_of(d, service);
+	struct serve_pick pick = {.by = DFLOW_BY_AFFINITY};
+
+	if (s->affinity)
+		pick.affinity = affinity_get(d->affinities, service, client, s->affinity_ms,
+					     d->node->now_ns);
+	pick.target = choose_by_affinity(d, pick.affinity);
+	if (pick.target == PARAMS_NONE)
+		pick.target = choose_by_algorithm(d, x, key, client, service, &pick.by);
+	if (pick.target == PARAMS_NONE)
+		d->service_states[service].refused++;
+	return pick;
+}
+
 /* False: nobody is up. */
 static bool serve_choose(struct dispatch *d, struct dflow *f)
 {
-	const struct service_params *s = service_of(d, f->service);
 	struct ipaddr client = dflow_client(f);
-	struct affinity *a = NULL;
-	enum dflow_by by = DFLOW_BY_AFFINITY;
-	uint16_t target;
+	struct serve_pick pick = serve_pick(d, &d->dispatchers[f->entry.key.zone], f->service,
+					    &f->entry.key, &client);
 
-	if (s->affinity)
-		a = affinity_get(d->affinities, f->service, &client, s->affinity_ms,
-				 d->node->now_ns);
-	target = choose_by_affinity(d, a);
-	if (target == PARAMS_NONE)
-		target = choose_by_algorithm(d, &d->dispatchers[f->entry.key.zone], &f->entry.key,
-					     &client, f->service, &by);
-	dflow_set_target(d, f, target, by);
-	if (target == PARAMS_NONE) {
-		d->service_states[f->service].refused++;
+	dflow_set_target(d, f, pick.target, pick.by);
+	if (pick.target == PARAMS_NONE)
 		return false;
-	}
-	choose_keep(f, a);
+	choose_keep(f, pick.affinity);
 	return true;
 }
 
@@ -173,6 +179,8 @@ static enum drop serve_check_target(struct dispatch *d, struct pkt *pkt, struct 
 {
 	enum down_action action = service_of(d, f->service)->target_down;
 
+	if (dispatch_by_stack(d, f))
+		return DROP_NONE;
 	if (f->target != PARAMS_NONE && target_usable(d, f->target))
 		return DROP_NONE;
 	if (f->target != PARAMS_NONE && action == DOWN_KEEP)
@@ -187,7 +195,7 @@ static enum drop serve_check_target(struct dispatch *d, struct pkt *pkt, struct 
 	serve_untwin(d, f);
 	f->hop[0].neigh = f->hop[1].neigh = NEIGH_NONE;
 	if (!serve_choose(d, f) || !serve_twin(d, f)) {
-		node_drop(d->node, pkt, DROP_NO_TARGET);
+		dispatch_refuse(d, pkt, &d->dispatchers[f->entry.key.zone], DROP_NO_TARGET);
 		dflow_remove(d, f, DROP_NO_TARGET);
 		return DROP_NO_TARGET;
 	}
@@ -209,37 +217,51 @@ static void serve_forward(struct dispatch *d, struct pkt *pkt, struct dflow *f, 
 		dispatch_translate(d, pkt, f, side);
 	}
 	dflow_touch(d, f, pkt, side);
-	serve_to_target(d, pkt, f, side);
+	dispatch_send(d, pkt, f, side);
+}
+
+/* Whom the flow is for. DROP_NONE, or why nobody takes it. */
+static enum drop serve_find_server(struct dispatch *d, struct dflow *f)
+{
+	if (dispatch_by_stack(d, f))
+		return serve_stack_works(d) ? DROP_NONE : DROP_NO_STACK;
+	if (!serve_choose(d, f))
+		return DROP_NO_TARGET;
+	return serve_twin(d, f) ? DROP_NONE : DROP_NAT_FULL;
 }
 
 /* A target for a flow whose path is known. NULL: refused, the packet was dropped. */
 static bool serve_begin(struct dispatch *d, struct pkt *pkt, struct dflow *f, uint16_t service)
 {
-	enum drop why = DROP_NONE;
+	enum drop why;
 
 	f->service = service;
 	f->origin_port = (uint8_t)pkt->frame->port;
 	d->service_states[service].flows_total++;
-	if (!serve_choose(d, f))
-		why = DROP_NO_TARGET;
-	else if (!serve_twin(d, f))
-		why = DROP_NAT_FULL;
+	why = serve_find_server(d, f);
 	if (why == DROP_NONE) {
-		dispatch_note(d, NOTE_DISPATCHED, f, NULL);
+		dispatch_note(d, NOTE_DISPATCHED, f,
+			      dispatch_by_stack(d, f) ? "private stack" : NULL);
 		return true;
 	}
-	node_drop(d->node, pkt, why);
+	if (why == DROP_NAT_FULL)
+		node_drop(d->node, pkt, why);
+	else
+		dispatch_refuse(d, pkt, &d->dispatchers[f->entry.key.zone], why);
 	dflow_remove(d, f, why);
 	return false;
 }
 
 /* In the middle of a flow that nothing is known of, after a restart perhaps: the static algorithms
- * find the same target again, others would send it to a stranger. */
+ * find the same target again, others would send it to a stranger. The private stack's connections
+ * end with the daemon. */
 static bool serve_may_resume(const struct dispatch *d, const struct pkt *pkt, uint16_t service)
 {
 	enum choice_algorithm a = service_of(d, service)->algorithm;
 
 	if (pkt->tuple.proto == IPPROTO_NUM_TCP && pkt->tcp.flags & TCP_RST)
+		return false;
+	if (technology_is_l7(service_of(d, service)->technology))
 		return false;
 	return a == CHOICE_STATIC || a == CHOICE_SOURCE;
 }
@@ -251,7 +273,8 @@ static struct dflow *serve_new(struct dispatch *d, struct pkt *pkt, struct dispa
 	uint16_t path = l->path;
 	struct dflow *f;
 
-	if (node_ttl_expired(d->node, pkt))
+	/* In the private stack the packet's way ends. */
+	if (!technology_is_l7(service_of(d, service)->technology) && node_ttl_expired(d->node, pkt))
 		return NULL;
 	if (l->upstream && stage_path(d, pkt, l, &path, &by) < 0)
 		return NULL;
@@ -275,8 +298,8 @@ static struct dflow *serve_announced(struct dispatch *d, struct pkt *pkt, struct
 		service_find(d->services, &pkt->tuple.dst, pkt->tuple.proto, pkt->tuple.dport);
 
 	if (service == PARAMS_NONE) {
-		node_drop(d->node, pkt, DROP_NO_FLOW);
-		dflow_remove(d, f, DROP_NO_FLOW);
+		dispatch_refuse(d, pkt, &d->dispatchers[f->entry.key.zone], DROP_NO_SERVICE);
+		dflow_remove(d, f, DROP_NO_SERVICE);
 		return NULL;
 	}
 	f->flags = (uint8_t)(f->flags & ~(DFLOW_ANNOUNCED | DFLOW_ORIGIN_B));
@@ -389,8 +412,9 @@ static struct affinity *client_affinity(struct dispatch *d, const struct pkt *pk
 		const struct service_params *s = &d->params->services[i];
 		struct affinity *a = NULL;
 
-		for (uint32_t k = 0;
-		     s->affinity && s->proto == pkt->tuple.proto && k < s->n_addresses && !a; k++)
+		for (uint32_t k = 0; s->affinity && !technology_is_l7(s->technology) &&
+				     s->proto == pkt->tuple.proto && k < s->n_addresses && !a;
+		     k++)
 			if (ipaddr_eq(&s->addresses[k], &pkt->tuple.dst))
 				a = affinity_find(d->affinities, i, &pkt->tuple.src,
 						  d->node->now_ns);

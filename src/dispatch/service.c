@@ -138,7 +138,7 @@ static void add_servers(struct service_table *t, const struct params *params, ui
 {
 	const struct service_params *s = &params->services[index];
 
-	if (!s->affinity)
+	if (!s->affinity || technology_is_l7(s->technology)) /* the node asks, they never do */
 		return;
 	if (s->technology == TECHNOLOGY_L4_2) {
 		for (uint32_t i = 0; i < s->n_addresses; i++)

@@ -51,7 +51,7 @@ static bool member_on(const struct dispatch *d, uint32_t member, uint16_t port, 
 {
 	const struct wire_segment *s = NULL;
 
-	if (d->node->links[port].up)
+	if (d->node->links[port].up && !d->params->ports[port].is_stack)
 		s = channel_segment(d->channel, member, d->segment_ids[port]);
 	if (s)
 		*mac = s->mac;

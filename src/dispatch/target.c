@@ -85,6 +85,8 @@ static const char *target_reached(const struct dispatch *d, uint16_t i)
 {
 	uint16_t member = d->params->targets[i].member, port = d->targets[i].port;
 
+	if (d->targets[i].by_host)
+		return NULL;
 	if (member != PARAMS_NONE && (!d->channel || !channel_member(d->channel, member)->up))
 		return "the member is down";
 	if (port == PARAMS_NO_PORT)
@@ -191,6 +193,10 @@ void target_judge(struct dispatch *d, uint16_t i)
 	bool up = !trouble, was = c->up;
 
 	t->why = trouble ? trouble : t->said;
+	if (weight > 0)
+		t->drained_ns = 0;
+	else if (t->drained_ns == 0)
+		t->drained_ns = d->node->now_ns;
 	if (up != was || weight != c->weight) {
 		c->up = up;
 		c->weight = weight;
@@ -286,6 +292,24 @@ static void target_go_on(struct dispatch *d, uint16_t i)
 		target_share(d, i);
 }
 
+/* Services by L7 reach it by the host's own stack, whose routes need not lead over the node's
+ * ports: only its check can tell whether it is there. */
+static bool target_is_by_host(const struct params *p, uint16_t target)
+{
+	bool l7 = false;
+
+	for (uint32_t i = 0; i < p->n_services; i++) {
+		const struct service_params *s = &p->services[i];
+
+		if (s->sorry != target && !service_uses(p, s, target))
+			continue;
+		if (!technology_is_l7(s->technology))
+			return false;
+		l7 = true;
+	}
+	return l7;
+}
+
 int target_init(struct dispatch *d)
 {
 	static const struct ipaddr none;
@@ -300,6 +324,7 @@ int target_init(struct dispatch *d)
 		struct target *t = &d->targets[i];
 
 		d->target_candidates[i].identity = choice_identity(p->name);
+		t->by_host = target_is_by_host(d->params, i);
 		if (t->said)
 			target_go_on(d, i);
 		else

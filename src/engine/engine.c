@@ -143,7 +143,7 @@ static void engine_tell_segments(struct engine *e)
 		return;
 	for (uint32_t i = 0; i < e->params->n_ports; i++) {
 		const struct port_params *p = &e->params->ports[i];
-		if (!e->node.links[i].up)
+		if (!e->node.links[i].up || p->is_stack)
 			continue;
 		v[n++] = (struct wire_segment){
 			.name = wire_segment_id(p->segment[0] ? p->segment : p->name),
@@ -166,7 +166,9 @@ void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *
 			      .is_capture = link->is_capture,
 			      .is_ours = link->is_ours,
 			      .ifindex = link->ifindex,
-			      .offload = link->offload};
+			      .offload = link->offload,
+			      .has_peer = link->has_peer,
+			      .peer = link->peer};
 	bool changed = l.up != e->node.links[port].up;
 	struct note *note;
 
@@ -250,11 +252,12 @@ static enum drop engine_own_address(struct engine *e, struct pkt *pkt)
 	const struct node_address *own = node_address_find(&e->node, &pkt->tuple.dst);
 	const struct node_address *src = node_address_find(&e->node, &pkt->tuple.src);
 	bool icmp = engine_is_icmp(pkt), dispatched;
+	bool served = src && src->is_virtual && e->params->ports[pkt->frame->port].is_stack;
 
 	dispatched = dispatch_owns(&e->dispatch, pkt->frame->port);
 	if (own && own->is_virtual && icmp && dispatched && dispatch_probe(&e->dispatch, pkt))
 		return DROP_COUNT; /* taken over */
-	if (src &&
+	if (src && !served &&
 	    !(src->is_virtual && dispatch_may_meet_own(&e->dispatch, pkt->frame->port, src->port)))
 		return DROP_SPOOFED;
 	if (!own)

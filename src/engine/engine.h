@@ -14,6 +14,7 @@
 
 #include "base/counter.h"
 #include "base/drop.h"
+#include "base/l7_counts.h"
 #include "base/params.h"
 #include "cluster/keyring.h"
 #include "engine/actions.h"
@@ -43,7 +44,9 @@ struct engine_link {
 	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
 	bool is_ours;	 /* no other host can have our addresses there: they are not probed */
 	uint32_t ifindex;
-	bool offload; /* the kernel program is attached there */
+	bool offload;  /* the kernel program is attached there */
+	bool has_peer; /* private stack: who receives all that is sent there */
+	struct macaddr peer;
 };
 void engine_set_link(struct engine *e, uint16_t port, const struct engine_link *link,
 		     uint64_t now_ns, struct actions *out);
@@ -104,6 +107,20 @@ int engine_set_offload(struct engine *e, const struct offload_memory *m);
 bool engine_offload_pending(const struct engine *e);
 bool engine_offload_change(struct engine *e, struct offload_change *c);
 void engine_offload_failed(struct engine *e, const struct offload_change *c);
+
+/* Services by L7: requests are read by the caller (src/proxy), on connections that come out of the
+ * private stack; which target serves them is the engine's to say, by the algorithm, weights, health
+ * and affinity of the service or route. PARAMS_NONE: none is up, and no sorry target. */
+uint16_t engine_l7_choose(struct engine *e, uint16_t service, const struct endpoint *client,
+			  const struct endpoint *to, uint64_t now_ns);
+
+/* `*since_ns`: when it came to be drained or down. */
+enum l7_standing engine_l7_standing(const struct engine *e, uint16_t target, uint64_t *since_ns);
+/* A request for the target begins, or has ended: what least-connections goes by. */
+void engine_l7_flow(struct engine *e, uint16_t target, bool begins);
+/* To be counted in. Valid until the next reload. */
+struct l7_service_counts *engine_l7_service_counts(struct engine *e, uint16_t service);
+struct l7_target_counts *engine_l7_target_counts(struct engine *e, uint16_t target);
 
 /* Which notes are wanted: bit (1 << enum note_type). */
 void engine_want_notes(struct engine *e, uint32_t mask);

@@ -55,12 +55,13 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 	json_t *problems = status_problems(e);
 	bool ok = json_array_size(problems) == 0;
 	json_t *s = json_pack(
-		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, "
-		"s:s, s:o, s:I, s:I}",
+		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:o, s:s, s:o, s:I, s:I}",
 		"node", e->params->node, "version", version, "id", (int)e->params->node_id,
 		"uptime_s", seconds(now_ns, e->start_ns), "cluster", e->channel != NULL,
 		"members_up", e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
-		e->channel ? (int)e->params->n_members : 1, "flows",
+		e->channel ? (int)e->params->n_members : 1, "firewall",
+		e->params->firewall.enabled || e->params->n_dispatchers == 0, "flows",
 		(json_int_t)flow_table_count(f->states), "max_flows",
 		(json_int_t)flow_table_capacity(f->states), "forwards",
 		(json_int_t)(f->forwards ? flow_table_count(f->forwards) : 0), "queries_open",

@@ -23,6 +23,8 @@ json_t *view_config(const struct params *p);
 
 json_t *view_dispatchers(const struct engine *e, uint64_t now_ns);
 json_t *view_services(const struct engine *e);
+/* What became of the cookies of each service by L7 that has any, those of its routes included. */
+json_t *view_cookies(const struct engine *e);
 json_t *view_targets(const struct engine *e, uint64_t now_ns);
 /* One short object for each dispatcher: how many firewalls and targets are up. */
 json_t *view_dispatch_summary(const struct engine *e);

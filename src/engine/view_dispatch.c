@@ -13,7 +13,7 @@ static const char *const algorithms[] = {
 	"least-packets", "source"};
 static const char *const unknowns[] = {"drop", "reset", "pass"};
 static const char *const downs[] = {"move", "reset", "keep"};
-static const char *const technologies[] = {"l4/2", "l4/3"};
+static const char *const technologies[] = {"l4/2", "l4/3", "l7/3"};
 static const char *const checks[] = {"none", "tcp", "http"};
 
 static json_t *text_or_null(const char *s)
@@ -38,19 +38,6 @@ static const struct dispatcher *server_of(const struct engine *e)
 		if (e->dispatch.dispatchers[i].params->role != DISPATCH_OUTER)
 			return &e->dispatch.dispatchers[i];
 	return NULL;
-}
-
-/* Every flow of a dispatcher with firewalls runs through one of them, every flow of one without
- * goes to a target: no need to walk the table. */
-static uint32_t flows_of(const struct engine *e, const struct dispatcher *x)
-{
-	bool by_path = x->params->firewall_port != PARAMS_NO_PORT;
-	const struct candidate *c = by_path ? x->path_candidates : e->dispatch.target_candidates;
-	uint32_t n = by_path ? e->params->n_paths : e->params->n_targets, sum = 0;
-
-	for (uint32_t i = 0; i < n; i++)
-		sum += c[i].n_flows;
-	return sum;
 }
 
 /* --- dispatchers -------------------------------------------------------------------------------
@@ -110,7 +97,7 @@ static json_t *dispatcher_object(const struct engine *e, const struct dispatcher
 			 "algorithm", algorithms[p->algorithm], "learn", p->learn, "unknown",
 			 unknowns[p->unknown], "on_path_down", downs[p->path_down], "probe",
 			 p->probe.enabled ? address(&p->probe.to) : json_null(), "flows",
-			 (json_int_t)flows_of(e, x), "paths", paths);
+			 (json_int_t)x->n_flows, "paths", paths);
 }
 
 json_t *view_dispatchers(const struct engine *e, uint64_t now_ns)
@@ -206,7 +193,7 @@ static json_t *target_object(const struct engine *e, uint16_t target, uint64_t n
 
 	return with(o,
 		    json_pack("{s:o, s:o, s:o, s:o, s:s, s:f, s:o, s:s, s:I, s:I, s:I, s:o, s:o, "
-			      "s:o}",
+			      "s:o, s:o}",
 			      "addresses", target_addresses(p), "member",
 			      member ? text(member_name(e->params, p->member)) : json_null(),
 			      "port", p->port ? json_integer(p->port) : json_null(), "out",
@@ -218,15 +205,17 @@ static json_t *target_object(const struct engine *e, uint16_t target, uint64_t n
 			      (json_int_t)t->flows_total, "rate", (json_int_t)c->rate, "packets",
 			      both(t->to.packets, t->from.packets), "bytes",
 			      both(t->to.bytes, t->from.bytes), "services",
-			      target_services(e->params, target)));
+			      target_services(e->params, target), "l7", view_l7_target(e, target)));
 }
 
 json_t *view_targets(const struct engine *e, uint64_t now_ns)
 {
 	json_t *list = json_array();
 
-	for (uint32_t i = 0; e->dispatch.targets && i < e->params->n_targets; i++)
-		json_array_append_new(list, target_object(e, (uint16_t)i, now_ns));
+	for (unsigned l7 = 0; l7 < 2; l7++) /* those of services by L7 have columns of their own */
+		for (uint16_t i = 0; e->dispatch.targets && i < e->params->n_targets; i++)
+			if (view_l7_has(e->params, i) == l7)
+				json_array_append_new(list, target_object(e, i, now_ns));
 	return list;
 }
 
@@ -257,7 +246,8 @@ static json_t *service_ports(const struct service_params *s)
 	json_t *list = json_array();
 	char buf[16];
 
-	for (uint32_t i = 0; i < s->n_ports; i++) {
+	/* A route has those of its service. */
+	for (uint32_t i = 0; s->route_of == PARAMS_NONE && i < s->n_ports; i++) {
 		const struct range *r = &s->ports[i];
 		if (r->lo == r->hi)
 			snprintf(buf, sizeof(buf), "%u", r->lo);
@@ -290,7 +280,7 @@ static json_t *service_targets(const struct engine *e, const struct service_para
 	return list;
 }
 
-static json_t *service_object(const struct engine *e, uint32_t i)
+static json_t *service_object(const struct engine *e, uint16_t i)
 {
 	const struct service_params *p = &e->params->services[i];
 	const struct service_state *s = &e->dispatch.service_states[i];
@@ -298,23 +288,29 @@ static json_t *service_object(const struct engine *e, uint32_t i)
 	char proto[8];
 
 	return json_pack(
-		"{s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:s, s:I, s:I, s:o, s:o, s:o}", "service",
-		p->name, "dispatcher", x ? text(x->params->name) : json_null(), "addresses",
+		"{s:s, s:o, s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o}",
+		"service", p->name, "route_of",
+		p->route_of < e->params->n_services ? text(e->params->services[p->route_of].name)
+						    : json_null(),
+		"dispatcher", x ? text(x->params->name) : json_null(), "addresses",
 		service_addresses(p), "proto", flow_proto_text(proto, p->proto), "ports",
 		service_ports(p), "technology", technologies[p->technology], "algorithm",
 		algorithms[p->algorithm], "affinity_s",
 		p->affinity ? json_real(p->affinity_ms / 1000.0) : json_null(), "on_target_down",
 		downs[p->target_down], "flows_total", (json_int_t)s->flows_total, "refused",
 		(json_int_t)s->refused, "packets", both(s->to.packets, s->from.packets), "bytes",
-		both(s->to.bytes, s->from.bytes), "targets", service_targets(e, p));
+		both(s->to.bytes, s->from.bytes), "targets", service_targets(e, p), "l7",
+		view_l7_service(e, i));
 }
 
 json_t *view_services(const struct engine *e)
 {
 	json_t *list = json_array();
 
-	for (uint32_t i = 0; e->dispatch.service_states && i < e->params->n_services; i++)
-		json_array_append_new(list, service_object(e, i));
+	for (unsigned l7 = 0; l7 < 2; l7++)
+		for (uint16_t i = 0; e->dispatch.service_states && i < e->params->n_services; i++)
+			if (technology_is_l7(e->params->services[i].technology) == l7)
+				json_array_append_new(list, service_object(e, i));
 	return list;
 }
 
@@ -420,12 +416,12 @@ json_t *view_dispatch_summary(const struct engine *e)
 		}
 		for (uint32_t i = 0; i < n_targets; i++)
 			targets_up += target_usable(d, (uint16_t)i);
-		json_array_append_new(list,
-				      json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "dispatcher",
-						x->params->name, "role", roles[x->params->role],
-						"paths_up", paths_up, "paths", paths, "targets_up",
-						targets_up, "targets", (int)n_targets, "flows",
-						(json_int_t)flows_of(e, x)));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:I}", "dispatcher",
+					x->params->name, "role", roles[x->params->role], "paths_up",
+					paths_up, "paths", paths, "targets_up", targets_up,
+					"targets", (int)n_targets, "flows", (json_int_t)x->n_flows,
+					"max_flows", (json_int_t)x->params->max_flows));
 	}
 	return list;
 }
@@ -450,6 +446,8 @@ static void service_problem(const struct engine *e, const struct service_params 
 	bool any_up = false, sorry;
 	char line[160];
 
+	if (s->targets.n == 0 && technology_is_l7(s->technology))
+		return; /* its routes have them */
 	for (uint32_t i = 0; i < s->targets.n; i++) {
 		const char *state = target_state(e, e->params->target_lists[s->targets.first + i]);
 		if (strcmp(state, "up") == 0)
@@ -510,4 +508,5 @@ void view_dispatch_config(const struct params *p, json_t *list)
 		setting(list, "services", "%u", p->n_services);
 	if (p->n_targets > 0)
 		setting(list, "targets", "%u", p->n_targets);
+	view_l7_config(p, list);
 }

@@ -109,4 +109,11 @@ void view_dispatch_flows(const struct engine *e, json_t *list, uint32_t *cursor,
 void view_dispatch_problems(const struct engine *e, json_t *problems);
 void view_dispatch_config(const struct params *p, json_t *list);
 
+/* view_l7.c, for view_dispatch.c: what is counted of a service or target, null where nothing is. */
+json_t *view_l7_service(const struct engine *e, uint16_t service);
+json_t *view_l7_target(const struct engine *e, uint16_t target);
+void view_l7_config(const struct params *p, json_t *list);
+/* Whether requests may go to the target. */
+bool view_l7_has(const struct params *p, uint16_t target);
+
 #endif

@@ -22,6 +22,7 @@ struct forward_way {
 	uint16_t port;
 	struct neigh *neigh; /* or NULL: */
 	const struct macaddr *mac;
+	bool ends; /* there: the time to live stays */
 };
 
 static enum drop forward_no_route(struct node *n, struct pkt *pkt)
@@ -126,7 +127,8 @@ static enum drop forward_fragments(struct node *n, struct pkt *pkt, const struct
 
 	if (!room)
 		return node_drop(n, pkt, DROP_NO_BUFFER);
-	rewrite_ttl(pkt);
+	if (!w->ends)
+		rewrite_ttl(pkt);
 	csum_complete(pkt->frame);
 	count = segment_fragment(pkt, mtu, pieces, max, room, size);
 	if (count < 0)
@@ -189,7 +191,8 @@ static enum drop forward_by(struct node *n, struct pkt *pkt, const struct forwar
 	if (!forward_fits(pkt, link))
 		return forward_may_fragment(pkt) ? forward_fragments(n, pkt, w)
 						 : forward_too_big(n, pkt, link->mtu);
-	rewrite_ttl(pkt);
+	if (!w->ends)
+		rewrite_ttl(pkt);
 	if (pkt->frame->vnet.gso_type != VNET_GSO_NONE && !link->takes_gso)
 		return forward_segments(n, pkt, w);
 	if ((pkt->frame->vnet.flags & VNET_F_NEEDS_CSUM) && !link->takes_partial_csum)
@@ -234,6 +237,16 @@ enum drop node_forward_mac(struct node *n, struct pkt *pkt, uint16_t port,
 
 	if (pkt->ttl <= 1 && node_ttl_expired(n, pkt))
 		return DROP_TTL;
+	return forward_by(n, pkt, &w);
+}
+
+enum drop node_deliver(struct node *n, struct pkt *pkt, uint16_t port)
+{
+	const struct node_link *link = &n->links[port];
+	struct forward_way w = {.port = port, .mac = &link->peer, .ends = true};
+
+	if (!link->up || !link->has_peer)
+		return node_drop(n, pkt, DROP_NO_STACK);
 	return forward_by(n, pkt, &w);
 }
 

@@ -215,6 +215,15 @@ const struct node_address *node_address_search(const struct node *n, const struc
 	return NULL;
 }
 
+bool node_answers_for(const struct node *n, const struct ipaddr *a)
+{
+	for (size_t i = n->n_host_addresses; i < n->n_addresses; i++)
+		if (node_address_answers(&n->addresses[i]) &&
+		    ipaddr_eq(&n->addresses[i].prefix.addr, a))
+			return true;
+	return false;
+}
+
 static bool node_address_covers(const struct node_address *own, const struct ipaddr *a)
 {
 	struct prefix net = {.addr = ipaddr_mask(own->prefix.addr, own->prefix.len),

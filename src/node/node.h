@@ -42,7 +42,9 @@ struct node_link {
 	bool is_capture; /* a capture file: takes frames for any MAC, nobody answers ARP */
 	bool is_ours;	 /* no other host can have an address of ours there (a simulation) */
 	uint32_t ifindex;
-	bool offload; /* the kernel program is there */
+	bool offload;  /* the kernel program is there */
+	bool has_peer; /* a private stack: all that leaves goes to this MAC address */
+	struct macaddr peer;
 };
 
 /* Whether frames to `mac` are for this node. */
@@ -151,6 +153,8 @@ static inline const struct node_address *node_address_find(const struct node *n,
 {
 	return n->address_filter & node_address_bit(a) ? node_address_search(n, a) : NULL;
 }
+/* Whether the daemon answers for the address on any port: a virtual one, or one passed on. */
+bool node_answers_for(const struct node *n, const struct ipaddr *a);
 /* An own address on `port` to speak from towards `peer` (same family, prefix that contains the peer
  * preferred); NULL when the port has none. */
 const struct ipaddr *node_source(const struct node *n, uint16_t port, const struct ipaddr *peer);
@@ -182,6 +186,9 @@ enum drop node_forward_to(struct node *n, struct pkt *pkt, uint16_t port, const 
 			  struct hop *hop);
 enum drop node_forward_mac(struct node *n, struct pkt *pkt, uint16_t port,
 			   const struct macaddr *mac);
+/* To the host at the other end of a link that has a peer, where the packet's way ends: its time to
+ * live is left alone. DROP_NO_STACK while there is none. */
+enum drop node_deliver(struct node *n, struct pkt *pkt, uint16_t port);
 /* Whether the packet is too long for `port`: then its sender has been told and it was dropped. To
  * be asked before addresses are rewritten; node_forward* asks itself. IPv4 packets that may be
  * fragmented are not too long. */

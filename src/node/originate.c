@@ -72,6 +72,16 @@ static uint8_t *originate_room(struct node *n)
 	return room ? room + FRAME_HEADROOM : NULL;
 }
 
+/* Any own address of the peer's family: to one whom no route leads to, such as a private stack. */
+static const struct ipaddr *originate_source(const struct node *n, const struct ipaddr *peer)
+{
+	const struct ipaddr *from = NULL;
+
+	for (uint16_t port = 0; port < n->params->n_ports && !from; port++)
+		from = node_source(n, port, peer);
+	return from;
+}
+
 void node_icmp_error(struct node *n, const struct pkt *pkt, uint8_t type, uint8_t code,
 		     uint32_t mtu)
 {
@@ -88,6 +98,8 @@ void node_icmp_error(struct node *n, const struct pkt *pkt, uint8_t type, uint8_
 		port = node_route_port(n, &pkt->tuple.src);
 		from = port != PARAMS_NO_PORT ? node_source(n, port, &pkt->tuple.src) : NULL;
 	}
+	if (!from && back)
+		from = originate_source(n, &pkt->tuple.src);
 	if (!from || pkt->frame->port == NODE_ORIGINATED || !originate_allowed(n))
 		return;
 	room = originate_room(n);

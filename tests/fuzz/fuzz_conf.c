@@ -19,8 +19,10 @@ static bool is_port(const struct params *p, uint16_t port)
 
 static void judge_service(const struct params *p, const struct service_params *s)
 {
-	if (s->n_addresses == 0 || s->n_addresses > PARAMS_SERVICE_ADDRS || s->targets.n == 0 ||
-	    s->targets.first + s->targets.n > p->n_target_lists ||
+	bool route = s->route_of != PARAMS_NONE;
+
+	if ((s->n_addresses == 0) != route || s->n_addresses > PARAMS_SERVICE_ADDRS ||
+	    s->targets.n == 0 || s->targets.first + s->targets.n > p->n_target_lists ||
 	    s->n_ports > PARAMS_SERVICE_RANGES || s->n_sources > PARAMS_SOURCES ||
 	    (s->proto != 6 && s->proto != 17) ||
 	    (s->sorry != PARAMS_NONE && s->sorry >= p->n_targets))
@@ -30,6 +32,32 @@ static void judge_service(const struct params *p, const struct service_params *s
 		if (index >= p->n_targets || index == s->sorry)
 			abort();
 	}
+}
+
+/* A route stands behind its service; and whoever serves by L7 has a port for it. */
+static void judge_l7(const struct params *p)
+{
+	bool l7 = false;
+
+	for (uint32_t i = 0; i < p->n_services; i++) {
+		const struct service_params *s = &p->services[i];
+		bool by_l7 = technology_is_l7(s->technology);
+
+		l7 |= by_l7;
+		if (s->route_of != PARAMS_NONE && (s->route_of >= i || !by_l7))
+			abort();
+		if (by_l7 && (s->proto != 6 || s->n_ports == 0 || s->n_sources > 0))
+			abort();
+		if (by_l7 && s->l7.cookie != L7_COOKIE_NONE && !*s->l7.cookie_name)
+			abort();
+		for (uint32_t j = 0; by_l7 && j < s->targets.n; j++)
+			if (p->targets[p->target_lists[s->targets.first + j]].member != PARAMS_NONE)
+				abort();
+	}
+	if (l7 != (p->stack_port != PARAMS_NO_PORT))
+		abort();
+	if (l7 && (p->stack_port != p->n_ports - 1 || !p->ports[p->stack_port].is_stack))
+		abort();
 }
 
 static void judge_dispatch(const struct params *p)
@@ -76,6 +104,7 @@ static void judge(const struct params *p)
 	if (p->firewall.max_half_open > p->firewall.max_flows)
 		abort();
 	judge_dispatch(p);
+	judge_l7(p);
 	for (uint32_t i = 0; i < p->firewall.n_rules; i++) {
 		const struct rule_params *r = &p->firewall.rules[i];
 		if (r->from.first + r->from.n > p->firewall.n_prefixes ||

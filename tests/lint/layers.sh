@@ -27,9 +27,10 @@ folders_of()
 	dispatch) echo base packet flow l7 cluster node dispatch ;;
 	engine) echo base packet flow l7 cluster node firewall dispatch engine ;;
 	io) echo base packet io ;;
+	proxy) echo base l7 io proxy ;;
 	conf) echo base conf ;;
 	ctl) echo base ctl ;;
-	daemon) echo base packet flow l7 cluster node firewall dispatch engine io conf daemon ;;
+	daemon) echo base packet flow l7 cluster node firewall dispatch engine io proxy conf daemon ;;
 	main.c) echo base daemon ;;
 	esac
 }

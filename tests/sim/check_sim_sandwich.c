@@ -4,7 +4,7 @@
  * Each schedule draws a configuration, a set of conversations between clients, servers and an
  * inside host, and what goes wrong. What must hold in every one:
  *   - a packet is delivered at most once, and one of no conversation never;
- *   - no stamp comes to a server, a client or a firewall;
+ *   - no stamp comes to a server, a client, a firewall or a private stack;
  *   - with bypass no answer of a later stage comes to the inner dispatcher;
  *   - frames in = frames out + held + drops, at every node;
  *   - a conversation that no trouble has touched runs through one firewall and ends at one server,
@@ -35,6 +35,8 @@
 #define FRAGMENTS 3
 #define WARM_NS (1500 * NET_MS)
 #define QUOTE 128
+#define IN_STACKS (1u << HOST_STACK_STAGE | 1u << HOST_STACK_INNER)
+#define BEHIND_STAGES (0x3cu | 1u << HOST_STACK_STAGE) /* bits: hosts */
 
 enum flow_kind {
 	FLOW_TCP,
@@ -96,6 +98,7 @@ struct script {
 	unsigned died;	/* bits: firewalls that died once */
 	unsigned moved; /* packets of touched flows at firewalls that do not know them */
 	unsigned answers_at_inner;
+	uint64_t n_stacked; /* conversations with private stacks that came to their end */
 };
 
 /* Who says what. */
@@ -504,7 +507,7 @@ static void on_frame(struct net *n, const struct net_nic *nic, const struct fram
 	id = sim_identity(&pkt);
 	if (id >= sc->n_packets || nic->owner != s->inner || sc->packets[id].side != 1)
 		return;
-	if (sc->flows[sc->packets[id].flow].servers & 0x3c) /* those behind stages */
+	if (sc->flows[sc->packets[id].flow].servers & BEHIND_STAGES)
 		sc->answers_at_inner += nic->segment != OUTSIDE && nic->segment != FRONT;
 }
 
@@ -727,6 +730,15 @@ static void judge_balance(struct script *sc)
 			broken(sc, "%s", why);
 }
 
+/* A private stack is nobody else's business, though all of them are called alike. */
+static void judge_segments(struct script *sc)
+{
+	const struct channel_member *m = channel_member(sc->net->inner->engine->channel, 1);
+
+	if (m->up && m->n_segments != 3)
+		broken(sc, "stage-a tells of %u segments", m->n_segments);
+}
+
 static void judge_flow(struct script *sc, unsigned index)
 {
 	struct flow *f = &sc->flows[index];
@@ -761,6 +773,7 @@ static void judge_struck(struct script *sc, unsigned index)
 static void judge(struct script *sc)
 {
 	judge_balance(sc);
+	judge_segments(sc);
 	for (unsigned i = 0; i < sc->n_flows; i++)
 		judge_flow(sc, i);
 	for (unsigned i = 0; i < sc->n_flows; i++)
@@ -792,10 +805,13 @@ static void run_act(struct script *sc, unsigned act, enum trouble trouble)
 		draw_flow(sc);
 	net_run(n, n->now_ns + (trouble == CALM || trouble == WEIGHTS ? 5000 : 9000) * NET_MS);
 	judge(sc);
+	for (unsigned i = 0; i < sc->n_flows; i++)
+		sc->n_stacked += sc->flows[i].done && sc->flows[i].servers & IN_STACKS;
 }
 
-/* Returns how many packets went past the engines. */
-static uint64_t run_schedules(uint64_t seed, struct actions *actions)
+/* Returns how many packets went past the engines; adds to *stacked how many conversations private
+ * stacks had. */
+static uint64_t run_schedules(uint64_t seed, struct actions *actions, uint64_t *stacked)
 {
 	struct rng rng = {.key = {seed, 99}};
 	struct plan plan = draw_plan(&rng);
@@ -814,6 +830,7 @@ static uint64_t run_schedules(uint64_t seed, struct actions *actions)
 	for (unsigned act = 0; act < ACTS; act++)
 		run_act(sc, act, (enum trouble)((seed + act * 3) % TROUBLES));
 	passed = net_kernel_passed(n);
+	*stacked += sc->n_stacked;
 	sandwich_free(sc->net);
 	free(sc);
 	return passed;
@@ -825,13 +842,14 @@ static void run_block(int block)
 	const char *one = getenv("SIM_SEED"), *rounds = getenv("SIM_ROUNDS");
 	unsigned n = rounds ? (unsigned)strtoul(rounds, NULL, 10) : 1;
 	struct actions *actions = actions_new();
-	uint64_t first = (uint64_t)block * NETWORKS_PER_TEST * n, passed = 0;
+	uint64_t first = (uint64_t)block * NETWORKS_PER_TEST * n, passed = 0, stacked = 0;
 
 	if (one && block == 0)
-		run_schedules(strtoull(one, NULL, 10), actions);
+		run_schedules(strtoull(one, NULL, 10), actions, &stacked);
 	for (unsigned i = 0; !one && i < NETWORKS_PER_TEST * n; i++)
-		passed += run_schedules(first + i, actions);
+		passed += run_schedules(first + i, actions, &stacked);
 	ck_assert(one || passed > 0);
+	ck_assert(one || stacked > 0);
 	actions_free(actions);
 }
 

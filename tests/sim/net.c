@@ -234,6 +234,15 @@ static struct params *node_params(const struct net_node *node)
 	return node->params[node->n_params - 1];
 }
 
+/* Who is at the other end of a private stack's port. */
+static struct macaddr peer_of(const struct net *n, const struct net_nic *nic)
+{
+	for (unsigned i = 0; i < n->n_nics; i++)
+		if (&n->nics[i] != nic && n->nics[i].segment == nic->segment)
+			return n->nics[i].mac;
+	abort();
+}
+
 void net_node_start(struct net *n, struct net_node *node)
 {
 	struct engine_seed seed;
@@ -259,7 +268,10 @@ void net_node_start(struct net *n, struct net_node *node)
 					   .mtu = 1500,
 					   .is_ours = true,
 					   .ifindex = port + 1u,
-					   .offload = n->offload};
+					   .offload = n->offload,
+					   .has_peer = node_params(node)->ports[port].is_stack};
+		if (link.has_peer)
+			link.peer = peer_of(n, node->nics[port]);
 		engine_set_link(node->engine, port, &link, n->now_ns, n->actions);
 		net_carry_out(n, node);
 	}

@@ -9,9 +9,10 @@
 #define TEXT 16384
 
 const struct service_model services[SERVICES] = {
-	[WEB] = {IPPROTO_NUM_TCP, 80, false},  [NAT] = {IPPROTO_NUM_TCP, 800, false},
-	[TLS] = {IPPROTO_NUM_TCP, 443, true},  [DNS] = {IPPROTO_NUM_UDP, 53, true},
-	[NTP] = {IPPROTO_NUM_UDP, 123, false}, [LOGS] = {IPPROTO_NUM_UDP, 514, true},
+	[WEB] = {IPPROTO_NUM_TCP, 80, false},	[NAT] = {IPPROTO_NUM_TCP, 800, false},
+	[TLS] = {IPPROTO_NUM_TCP, 443, true},	[DNS] = {IPPROTO_NUM_UDP, 53, true},
+	[NTP] = {IPPROTO_NUM_UDP, 123, false},	[LOGS] = {IPPROTO_NUM_UDP, 514, true},
+	[SHOP] = {IPPROTO_NUM_TCP, 8080, true}, [DESK] = {IPPROTO_NUM_TCP, 8081, false},
 };
 
 /* --- addresses -----------------------------------------------------------------------------------
@@ -174,6 +175,8 @@ static void text_inner_services(struct text *t, const struct plan *p)
 	text_service(t, p, "dns", DNS, "l4/3", "\"stage-b\"");
 	text_service(t, p, "ntp", NTP, "l4/2", p->more ? "\"web2\", \"web7\"" : "\"web2\"");
 	text_service(t, p, "logs", LOGS, "l4/2", "\"stage-a\"");
+	text_service(t, p, "shop", SHOP, "l4/2", "\"stage-a\"");
+	text_service(t, p, "desk", DESK, "l7/3", "\"nat1\"");
 	if (p->more)
 		text_target(t, "web7", 6, "");
 	text_target(t, "web1", 0, check);
@@ -222,6 +225,7 @@ static void text_stage(struct text *t, const struct plan *p, unsigned stage)
 	if (stage == 0) {
 		text_service(t, p, "tls", TLS, "l4/2", "\"web3\", \"web4\"");
 		text_service(t, p, "logs", LOGS, "l4/2", "\"web3\", \"web4\"");
+		text_service(t, p, "shop", SHOP, "l7/3", "\"web3\", \"web4\"");
 		text_target(t, "web3", 2, "");
 		text_target(t, "web4", 3, "");
 		return;
@@ -392,6 +396,8 @@ static bool host_accepts(const struct net_nic *nic, const struct ipaddr *a)
 {
 	unsigned i = host_number(nic);
 
+	if (i > HOST_WORLD)
+		return is_vip(a);
 	if (i == HOST_WORLD)
 		return in_network(a, "203.0.113.0", "2001:db8:c::");
 	return host_holds(nic, a) || (i != HOST_INSIDE && is_vip(a));
@@ -402,6 +408,8 @@ static void host_receive(struct net *n, struct net_nic *nic, struct frame *frame
 	struct sandwich *s = n->arg;
 	struct pkt pkt;
 
+	if (host_number(nic) > HOST_WORLD && frame->data[0] & 1)
+		abort(); /* nobody there is to be asked for anything */
 	if (pkt_decode(&pkt, frame) != DROP_NONE || net_answer(n, nic, &pkt, host_holds))
 		return;
 	if (macaddr_eq(&pkt.eth_dst, &nic->mac) && host_accepts(nic, &pkt.tuple.dst))
@@ -417,6 +425,10 @@ void sandwich_send(struct sandwich *s, unsigned host, const uint8_t *ip, size_t 
 
 	if (host == HOST_WORLD)
 		next = node_mac(s->outer, OUTSIDE);
+	else if (host == HOST_STACK_STAGE)
+		next = node_mac(s->stage[0], STACK_STAGE);
+	else if (host == HOST_STACK_INNER)
+		next = node_mac(s->inner, STACK_INNER);
 	else if (is_farm(dst))
 		next = node_mac(s->stage[1], FARM);
 	else if (host == 2 || host == 3)
@@ -440,17 +452,21 @@ static void add_models(struct sandwich *s)
 				net_nic_add(s->net, side ? BACK : FRONT, &mac, stock_receive, NULL);
 		}
 	}
-	for (uint8_t i = 0; i <= HOSTS; i++) {
+	for (uint8_t i = 0; i < HOSTS_ALL; i++) {
 		struct macaddr mac = {{2, 0, 0, 0xee, (uint8_t)(i + 1), 0}};
-		s->hosts[i] = net_nic_add(s->net, i == HOST_WORLD ? OUTSIDE : FARM, &mac,
-					  host_receive, NULL);
+		unsigned segment = i == HOST_WORLD	   ? OUTSIDE
+				   : i == HOST_STACK_STAGE ? STACK_STAGE
+				   : i == HOST_STACK_INNER ? STACK_INNER
+							   : FARM;
+		s->hosts[i] = net_nic_add(s->net, segment, &mac, host_receive, NULL);
 	}
 }
 
 static void add_nodes(struct sandwich *s)
 {
 	static const unsigned outer[] = {OUTSIDE, FRONT};
-	static const unsigned both[] = {OUTSIDE, FRONT, BACK, FARM, STAGE};
+	static const unsigned both[] = {OUTSIDE, FRONT, BACK, FARM, STAGE, STACK_INNER};
+	static const unsigned stages[] = {BACK, FARM, STAGE, STACK_STAGE};
 	static const char *const names[2] = {"stage-a", "stage-b"};
 	struct text *t = malloc(sizeof(*t));
 
@@ -460,7 +476,7 @@ static void add_nodes(struct sandwich *s)
 	s->inner = net_node_add(s->net, "inner", t->s, s->plan.one_box ? both : both + 2, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		text_stage(t, &s->plan, i);
-		s->stage[i] = net_node_add(s->net, names[i], t->s, both + 2, i + 2);
+		s->stage[i] = net_node_add(s->net, names[i], t->s, stages, i + 2);
 	}
 	s->outer = s->inner;
 	if (!s->plan.one_box) {

@@ -7,6 +7,9 @@
  *                                                                   └─ FARM ──┴─────────┘
  *                                                                       web1 .. web7, host
  *
+ * Inner and stage-a have a private stack each, at a segment of its own. The model of it holds the
+ * virtual addresses and answers like a server; it asks nobody for a MAC address.
+ *
  * Outer and inner may be one engine. The firewalls are models that know nothing of dispatchers:
  * two networks, a table of flows whose first packet they have seen, and routes. The hosts answer
  * ARP and ND for their addresses and hand packets to the script.
@@ -16,13 +19,16 @@
 
 #include "net.h"
 
-enum segment { OUTSIDE, FRONT, BACK, FARM, STAGE };
+enum segment { OUTSIDE, FRONT, BACK, FARM, STAGE, STACK_STAGE, STACK_INNER };
 
 #define FIREWALLS 3
 #define FIREWALL_FLOWS 512
 #define HOSTS 8 /* web1 to web7, and one that serves nothing */
 #define HOST_INSIDE 7
 #define HOST_WORLD HOSTS
+#define HOST_STACK_STAGE (HOSTS + 1)
+#define HOST_STACK_INNER (HOSTS + 2)
+#define HOSTS_ALL (HOSTS + 3)
 
 /* What is configured; the rest follows. Words are those of the configuration. */
 struct plan {
@@ -34,7 +40,7 @@ struct plan {
 	bool more; /* web7 serves, too */
 };
 
-enum service_index { WEB, NAT, TLS, DNS, NTP, LOGS, SERVICES };
+enum service_index { WEB, NAT, TLS, DNS, NTP, LOGS, SHOP, DESK, SERVICES };
 
 struct service_model {
 	uint8_t proto;
@@ -66,7 +72,7 @@ struct sandwich {
 	struct plan plan;
 	struct net_node *outer, *inner, *stage[2];
 	struct stock firewalls[FIREWALLS];
-	struct net_nic *hosts[HOSTS + 1];
+	struct net_nic *hosts[HOSTS_ALL];
 	void *arg;
 	/* A packet for one of its addresses has come to a host. */
 	void (*arrival)(struct sandwich *s, unsigned host, const struct pkt *pkt);

@@ -412,6 +412,8 @@ static const struct {
 	 "t.conf:5: cluster: option \"device\""},
 	{MINIMAL "cluster { transport = unicast }\nmember \"fw1\" { id = 1 }\n",
 	 "t.conf:6: member \"fw1\": option \"address\" is missing"},
+	{MINIMAL "cluster { transport = unicast }\nmember \"fw1\" { id = 1\naddress = \"\" }\n",
+	 "t.conf:7: member \"fw1\": option \"address\" is missing; transport \"unicast\" needs it"},
 	{MINIMAL "cluster { transport = unicast }\nmember \"fw1\" { id = 1 address = 10.9.0.1 }\n"
 		 "member \"fw2\" { id = 2 address = \"fd00::2\" }\n",
 	 "t.conf:7: member \"fw2\": address: of another address family than the first"},
@@ -667,7 +669,7 @@ START_TEST(include_limits)
 	done(&o);
 
 	o = load("/nowhere/fwclusterd.conf");
-	ck_assert_str_eq(o.errors, "/nowhere/fwclusterd.conf:1: cannot read the file: "
+	ck_assert_str_eq(o.errors, "/nowhere/fwclusterd.conf: cannot read the file: "
 				   "No such file or directory\n");
 	done(&o);
 	o = load(dir);
@@ -711,9 +713,22 @@ START_TEST(node_is_the_host)
 END_TEST
 
 static const char *const examples[] = {
-	"etc/fwclusterd.conf",		 "etc/examples/single.conf",
-	"etc/examples/two-members.conf", "etc/examples/three-members.conf",
-	"etc/examples/places.conf",	 "etc/examples/pcap-replay.conf",
+	"etc/fwclusterd.conf",
+	"etc/examples/single.conf",
+	"etc/examples/two-members.conf",
+	"etc/examples/three-members.conf",
+	"etc/examples/places.conf",
+	"etc/examples/pcap-replay.conf",
+	"etc/examples/balancer-only.conf",
+	"etc/examples/dispatcher-only.conf",
+	"etc/examples/one-box.conf",
+	"etc/examples/sandwich-inner.conf",
+	"etc/examples/sandwich-outer.conf",
+	"etc/examples/tree-inner.conf",
+	"etc/examples/tree-stage-l42.conf",
+	"etc/examples/tree-stage-l43.conf",
+	"etc/examples/tree-stage-l73.conf",
+	"etc/examples/l7-balancer.conf",
 };
 
 START_TEST(example)

@@ -145,7 +145,7 @@ static const char everything[] =
 	"port \"front\" { device = eth1 addresses = {10.2.0.254/24, \"fd00:2::fe/64\"} }\n"
 	"port \"back\" { device = eth2 addresses = {10.3.0.254/24, \"fd00:3::fe/64\"} }\n"
 	"port \"farm\" { device = eth4 }\n"
-	"port \"stages\" { device = eth5 }\n"
+	"port \"stages\" { device = eth5 answer-for = {10.4.0.250, 10.4.0.251} }\n"
 	"dispatcher \"o\" { role = outer firewall-port = front ports = {outside}\n"
 	"  algorithm = weighted-round-robin unknown = reset on-path-down = keep hash-seed = "
 	"4294967295\n"
@@ -303,7 +303,7 @@ START_TEST(algorithms)
 				  "dispatcher \"d\" { role = inner firewall-port = back ports = "
 				  "{farm} algorithm = %s }\n"
 				  "service \"s\" { addresses = {192.0.2.80} protocol = tcp "
-				  "technology = l4/2 targets = {web1} algorithm = %s }\n",
+				  "technology = l4/2 targets = {web1, web2} algorithm = %s }\n",
 				  algorithm_words[_i == CHOICE_SOURCE ? 0 : _i],
 				  algorithm_words[_i]),
 			 0);
@@ -367,6 +367,18 @@ static const struct {
 	{"the service's address is a virtual address of the node, too",
 	 NODE "service \"s\" { addresses = {10.4.0.254} protocol = tcp technology = l4/2\n"
 	      "  ports = {80} targets = {web1} }\n"},
+	{"a server on a segment that a route alone tells of",
+	 NODE "route \"10.5.0.0/24\" { port = farm }\n"
+	      "target \"t\" { addresses = {10.5.0.9} }\n" SERVICE("sorry = t")},
+	{"a server on a segment of a port whose network only the host knows",
+	 "node = a\n" PORTS PATHS TARGETS "target \"t\" { addresses = {10.5.0.9} }\n"
+	 "dispatcher \"i\" { role = inner firewall-port = back ports = {farm, spare} }\n" SERVICE(
+		 "sorry = t")},
+	{"sources that the port of the servers answers for",
+	 "node = a\n" PORTS PATHS TARGETS
+	 "port \"x\" { device = e answer-for = {10.4.0.240} }\n" INNER
+	 "service \"s\" { addresses = {192.0.2.2} protocol = tcp technology = l4/3\n"
+	 "targets = {web1, web2} sources = {10.4.0.240} }\n"},
 	{"the other dispatcher in the same process is probed",
 	 "node = a\n" PORTS "path \"fw1\" { id = 1 addresses = {10.3.0.1, 10.4.0.1} }\n"
 	 "port \"net\" { device = eth5 }\nport \"servers\" { device = eth6 }\n"
@@ -464,6 +476,13 @@ static const struct {
 	 "t.conf:10: path \"x\": addresses: none lies on the networks of port \"back\", the "
 	 "firewall-port of dispatcher \"d\"; one must"},
 	{OUTER_AND("") "path \"x\" { id = 3 addresses = {\"fd00:4::3\"} }\n", "none lies on the"},
+	{"node = a\n" PORTS "port \"x\" { device = e addresses = {\n10.5.0.254} }\nfirewall { }\n",
+	 "t.conf:6: port \"x\": addresses: \"10.5.0.254\" lacks the length of its network; write "
+	 "it "
+	 "behind the address, as in \"10.5.0.254/24\""},
+	{"node = a\n" PORTS "port \"x\" { device = e addresses = {\"fd00::1\"} }\nfirewall { }\n",
+	 "addresses: \"fd00::1\" lacks the length of its network; write it behind the address, as "
+	 "in \"fd00::1/64\""},
 	/* dispatchers */
 	{"node = a\n" PORTS PATHS "dispatcher \"d\" { firewall-port = back ports = {farm} }\n",
 	 "t.conf:7: dispatcher \"d\": option \"role\" is missing"},
@@ -513,6 +532,11 @@ static const struct {
 	{OUTER_AND("probe = 10.3.0.254"), "probe: an address of this dispatcher itself; allowed"},
 	{OUTER_AND("probe = 10.4.0.254"), "probe: an address of this dispatcher itself; allowed"},
 	{OUTER_AND("probe = 224.0.0.1"), "probe: no address of a host"},
+	{OUTER_AND("\nprobe = 10.3.0.2"),
+	 "t.conf:10: dispatcher \"d\": probe: an address of path \"fw2\", a firewall; allowed is "
+	 "one of the other dispatcher, behind the firewalls"},
+	{STAGE_AND(""), "t.conf:13: dispatcher \"d\": option \"from\" is missing; a stage with a "
+			"\"firewall-port\" learns from those members"},
 	{"node = a\n" PORTS "path \"fw1\" { id = 1 addresses = {10.4.0.1} }\n"
 	 "dispatcher \"d\" { role = outer firewall-port = farm ports = {spare}\n"
 	 "probe = \"fd00:9::1\" }\n",
@@ -530,7 +554,7 @@ static const struct {
 	{STAGE_AND("from = {b, b}"), "from: \"b\" is given twice"},
 	{"node = a\n" PORTS PATHS
 	 "dispatcher \"d\" { role = stage firewall-port = back ports = {farm} from = {b} }\n",
-	 "from: no member \"b\"; the members are none"},
+	 "from: no member \"b\"; there is no section member \"name\" { } at all"},
 	{NODE "firewall { rule \"r\" { action = pass\nin = farm } }\n",
 	 "t.conf:11: rule \"r\": in: can never match: port \"farm\" belongs to dispatcher "
 	 "\"inner\""},
@@ -541,7 +565,7 @@ static const struct {
 	 "t.conf:15: target \"t\": addresses: goes with a server, not with \"member\", only"},
 	{NODE CLUSTER "target \"t\" { member = b check = tcp }\n", "check: goes with a server"},
 	{NODE CLUSTER "target \"t\" { member = b agent-port = 1 }\n", "agent-port: goes with a"},
-	{NODE "target \"t\" { member = b }\n", "member: no member \"b\"; the members are none"},
+	{NODE "target \"t\" { member = b }\n", "member: no member \"b\"; there is no section "},
 	{NODE "target \"t\" { addresses = {10.4.0.9,\n10.4.0.8} }\n",
 	 "t.conf:11: target \"t\": addresses: a second IPv4 address; allowed is one of each "
 	 "family"},
@@ -602,11 +626,11 @@ static const struct {
 	{NODE SERVICE("sources = {10.4.0.250}"),
 	 "sources: goes with technology = \"l4/3\" only; l4/2 rewrites no address"},
 	{NODE "service \"s\" { addresses = {192.0.2.1} protocol = tcp technology = l4/3\n"
-	      "targets = {web1} sources = {10.4.0.250,\n\"fd00:4::1\"} }\n",
+	      "targets = {web1} sources = {10.4.0.254,\n\"fd00:4::1\"} }\n",
 	 "sources: an IPv6 address, but the service has none; allowed are sources of its"},
 	{NODE "target \"t\" { addresses = {10.4.0.9, \"fd00:4::9\"} }\n"
 	      "service \"s\" { addresses = {192.0.2.1, \"2001:db8::1\"} protocol = tcp\n"
-	      "technology = l4/3 targets = {t} sources = {10.4.0.250} }\n",
+	      "technology = l4/3 targets = {t} sources = {10.4.0.254} }\n",
 	 "t.conf:12: service \"s\": sources: no IPv6 address, but the service has one; give a"},
 	{NODE "service \"s\" { addresses = {192.0.2.1, \"2001:db8::1\"} protocol = tcp\n"
 	      "technology = l4/3 targets = {web1} }\n",
@@ -618,6 +642,20 @@ static const struct {
 	 "sorry: target \"t\" has a \"port\" of its own; allowed with technology \"l4/3\" only"},
 	{NODE CLUSTER "target \"t\" { member = a }\n" SERVICE("sorry = t"),
 	 "sorry: target \"t\" is this node itself; allowed are servers and other members"},
+	{NODE "target \"t\" { addresses = {10.5.0.9} }\n" SERVICE("\nsorry = t"),
+	 "t.conf:12: service \"web\": sorry: target \"t\": 10.5.0.9 is on the network of no port "
+	 "of "
+	 "a dispatcher; allowed with technology \"l4/2\" are servers on a segment of one"},
+	{NODE
+	 "target \"t\" { addresses = {192.0.2.1} }\n"
+	 "service \"s\" { addresses = {192.0.2.2, 192.0.2.1} protocol = tcp technology = l4/3\n"
+	 "targets = {t} }\n",
+	 "t.conf:12: service \"s\": targets: target \"t\" has an address of the service itself, "
+	 "192.0.2.1; allowed are addresses of servers"},
+	{NODE "service \"s\" { addresses = {192.0.2.2} protocol = tcp technology = l4/3\n"
+	      "targets = {web1} sources = {10.4.0.254,\n10.4.0.240} }\n",
+	 "t.conf:12: service \"s\": sources: no port answers for 10.4.0.240, so servers would not "
+	 "find it; put it into \"answer-for\" of their port"},
 	{STAGE_AND("from = {b}") "target \"t\" { member = b }\n"
 				 "service \"s\" { addresses = {192.0.2.1} protocol = tcp "
 				 "technology = l4/2\n"
@@ -657,6 +695,60 @@ START_TEST(one_error)
 }
 END_TEST
 
+/* --- what is allowed but hardly meant ----------------------------------------------------------
+ */
+
+#define WEIGHTED "target \"heavy\" { addresses = {10.4.0.9} weight = 3 }\n"
+#define WEB(targets, more)                                                                         \
+	"service \"web\" { addresses = {192.0.2.80} protocol = tcp technology = l4/2\ntargets = "  \
+	"{" targets "} " more " }\n"
+
+/* A text, and all that is said of it. */
+static const struct {
+	const char *text, *said;
+} warned[] = {
+	{NODE WEB("web1", ""),
+	 "t.conf:8: warning: target \"web2\": no service of this node names it; it is not used\n"},
+	{NODE WEIGHTED "target \"more\" { addresses = {10.4.0.8} }\n" WEB("web2", "sorry = heavy"),
+	 "t.conf:7: warning: target \"web1\": no service of this node names it, nor others, 2 in "
+	 "all; they are not used\n"},
+	{NODE, ""}, /* no service: nothing that a target could be forgotten in */
+	{NODE WEIGHTED WEB("web1, web2, heavy", ""),
+	 "t.conf:11: warning: service \"web\": algorithm: \"round-robin\", the default, ignores "
+	 "the "
+	 "weights of targets, such as 3 of \"heavy\"; \"weighted-round-robin\" goes by them\n"},
+	{NODE WEIGHTED WEB("heavy, web1, web2", "\nalgorithm = round-robin"),
+	 "t.conf:13: warning: service \"web\": algorithm: \"round-robin\" ignores the weights of "
+	 "targets, such as 3 of \"heavy\"; \"weighted-round-robin\" goes by them\n"},
+	{NODE WEIGHTED WEB("web1, web2, heavy", "algorithm = weighted-round-robin"), ""},
+	{NODE "target \"drained\" { addresses = {10.4.0.9} weight = 0 }\n" WEB(
+		 "web1, web2, drained", ""),
+	 ""},
+	{"node = a\n" PORTS PATHS "path \"fw3\" { id = 3 addresses = {10.3.0.3} weight = 2 }\n"
+	 "dispatcher \"d\" { role = outer firewall-port = back ports = {farm}\n"
+	 "algorithm = round-robin }\n",
+	 "t.conf:9: warning: dispatcher \"d\": algorithm: \"round-robin\" ignores the weights of "
+	 "the "
+	 "paths; \"weighted-round-robin\" goes by them\n"},
+	{NODE "service \"s\" { addresses = {192.0.2.2} protocol = tcp technology = l4/3\n"
+	      "targets = {web1, web2} sources = {10.9.0.1} }\n",
+	 "t.conf:11: warning: service \"s\": sources: no port answers for 10.9.0.1; servers need a "
+	 "route to it by this node, or \"answer-for\" of their port\n"},
+	/* of a configuration with errors nothing of the kind is said */
+	{NODE WEB("web1", "sorry = web9"),
+	 "t.conf:11: service \"web\": sorry: no target \"web9\"; the targets are web1, web2\n"},
+};
+
+START_TEST(warnings)
+{
+	struct outcome o = outcome(warned[_i].text, NULL);
+
+	ck_assert_str_eq(o.errors, warned[_i].said);
+	ck_assert_uint_eq(o.n_errors, *warned[_i].said && !strstr(o.errors, ": warning: "));
+	done(&o);
+}
+END_TEST
+
 /* --- limits --------------------------------------------------------------------------------------
  */
 
@@ -687,7 +779,7 @@ static const struct limit limits[] = {
 	 "%u,", "} }\n", PARAMS_SERVICE_RANGES, "ports: too many; allowed are 16"},
 	{NODE "service \"s\" { protocol = tcp technology = l4/3 targets = {web1}\n"
 	      "addresses = {192.0.2.1} sources = {",
-	 "10.4.0.%u,", "} }\n", PARAMS_SOURCES, "sources: too many; allowed are 16"},
+	 "10.9.0.%u,", "} }\n", PARAMS_SOURCES, "sources: too many; allowed are 16"},
 	{NODE "path \"x\" { id = 9 addresses = {", "10.3.0.%u,", "} }\n", PARAMS_PATH_ADDRS,
 	 "addresses: too many; allowed are 8"},
 	{NODE "port \"x\" { device = e answer-for = {", "192.0.2.%u,", "} }\n", PARAMS_PORT_ANSWERS,
@@ -720,7 +812,7 @@ START_TEST(at_the_limit)
 	char *text = filled(&limits[_i], limits[_i].max);
 	struct outcome o = outcome(text, NULL);
 
-	ck_assert_str_eq(o.errors, "");
+	ck_assert_msg(o.n_errors == 0, "%s", o.errors);
 	done(&o);
 	free(text);
 
@@ -850,6 +942,7 @@ int main(void)
 	tcase_add_loop_test(tc, allowed, 0, N(good));
 	tcase_add_test(tc, all_errors_in_one_run);
 	tcase_add_loop_test(tc, one_error, 0, N(bad));
+	tcase_add_loop_test(tc, warnings, 0, N(warned));
 	tcase_add_loop_test(tc, at_the_limit, 0, N(limits));
 	tcase_add_test(tc, target_lists_have_a_limit);
 	tcase_set_timeout(tc, 30);

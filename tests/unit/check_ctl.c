@@ -267,7 +267,8 @@ static const struct {
 	{"s flows", "\"s\" could be show, status"},
 	{"show f", "\"f\" could be flows, forwards"},
 	{"show", "show what? one of: status, members, flows, forwards, queries, drops, counters, "
-		 "ports, rules, neighbours, routes, dispatchers, services, targets, config, "
+		 "ports, rules, neighbours, routes, dispatchers, services, targets, cookies, "
+		 "config, "
 		 "version"},
 	{"show flows src", "src what? it takes PREFIX"},
 	{"show flows src fw1", "src takes PREFIX, not \"fw1\""},

@@ -332,9 +332,49 @@ static const char dispatcher[] =
 	"\"mac\":null,\"state\":\"down\",\"since_s\":1.5,\"weight\":3,\"why\":\"port down\","
 	"\"flows\":5,\"packets\":[1,0],\"bytes\":[60,0],\"probe\":null}]}";
 
+static const char l7_service[] =
+	"{\"service\":\"web\",\"addresses\":[\"198.51.100.80\"],\"ports\":[\"80\",\"8080\"],"
+	"\"technology\":\"l7/3\",\"algorithm\":\"static\",\"affinity_s\":null,\"targets\":"
+	"[{\"target\":\"web1\",\"state\":\"up\"}],\"l7\":{\"content\":\"http\","
+	"\"connections_open\":3,\"requests\":1002,\"requests_open\":2,\"status_4xx\":5,"
+	"\"status_5xx\":6,\"server_errors\":7,\"unrouted\":8,\"retries\":9,\"queued\":10,"
+	"\"us_first_byte\":1300000,\"us_total\":25000000,\"bytes_in\":11,"
+	"\"bytes_out\":2500000}}";
+static const char l7_route[] =
+	"{\"service\":\"web/img\",\"addresses\":[],\"ports\":[],\"technology\":\"l7/3\","
+	"\"targets\":[],\"l7\":{\"requests\":1,\"requests_open\":1}}";
+
 static const struct {
 	const char *what, *record, *table;
 } tables[] = {
+	{"services", l7_service,
+	 "SERVICE  ADDRESSES      PORTS    TECHNOLOGY  CONTENT  ALGORITHM  AFFINITY  CLIENTS  "
+	 "REQUESTS  OPEN  4XX  5XX  ERRORS  UNROUTED  RETRIES  QUEUED  FIRST  TOTAL     BYTES  "
+	 "TARGETS\n"
+	 "web      198.51.100.80  80,8080  l7/3        http     static            -        3  "
+	 "    1002     2    5    6       7         8        9      10  1.3ms   25ms  11/2.50M  "
+	 "web1\n"},
+	{"services", l7_route,
+	 "SERVICE  ADDRESSES  PORTS  TECHNOLOGY  CONTENT  ALGORITHM  AFFINITY  CLIENTS  REQUESTS  "
+	 "OPEN  4XX  5XX  ERRORS  UNROUTED  RETRIES  QUEUED  FIRST  TOTAL  BYTES  TARGETS\n"
+	 "web/img  -          -      l7/3        -        -                 -        0         1  "
+	 "   1    0    0       0         0        0       0      -      -    0/0  -\n"},
+	{"targets",
+	 "{\"target\":\"web1\",\"state\":\"up\",\"since_s\":60,\"addresses\":[\"10.4.0.11\"],"
+	 "\"port\":8080,\"weight\":4,\"effective\":4,\"set_by\":null,\"check\":\"http\","
+	 "\"services\":[\"web\"],\"why\":\"200\",\"l7\":{\"connections_open\":5,"
+	 "\"connections_idle\":4,\"requests_waiting\":3,\"requests\":100,\"requests_open\":1,"
+	 "\"connections_reused\":90,\"errors\":2,\"status_5xx\":6,\"connections_failed\":7,"
+	 "\"bytes_in\":10,\"bytes_out\":20}}",
+	 "TARGET  STATE  SINCE  ADDRESS              WEIGHT  SET-BY  OPEN  IDLE  WAITING  REQUESTS"
+	 "  UNDER-WAY  REUSED  ERRORS  5XX  FAILED  BYTES  CHECK  SERVICES  WHY\n"
+	 "web1    up     1m00s  10.4.0.11 port 8080       4  -          5     4        3       100"
+	 "          1      90       2    6       7  10/20  http   web       200\n"},
+	{"cookies",
+	 "{\"service\":\"web\",\"kind\":\"insert\",\"name\":\"SRV\",\"made\":1,\"valid\":2,"
+	 "\"absent\":3,\"forged\":4,\"unknown\":5,\"expired\":6,\"moved\":7}",
+	 "SERVICE  KIND    NAME  MADE  VALID  ABSENT  FORGED  UNKNOWN  EXPIRED  MOVED\n"
+	 "web      insert  SRV      1      2       3       4        5        6      7\n"},
 	{"dispatchers", dispatcher,
 	 "DISPATCHER  ROLE   PORT   ALGORITHM  PATH  ID  ADDRESS   MAC                STATE      "
 	 "SINCE  WEIGHT  FLOWS  PACKETS       BYTES  PROBE              WHY\n"
@@ -449,6 +489,19 @@ START_TEST(both_kinds_of_flows)
 }
 END_TEST
 
+/* A table for those by L4, another for those by L7. */
+START_TEST(both_kinds_of_services)
+{
+	const char *second;
+
+	ck_assert(render("services", RENDER_TABLE, services, l7_service));
+	second = strstr(text, "\n\nSERVICE");
+	ck_assert_ptr_nonnull(second);
+	ck_assert_ptr_nonnull(strstr(second, "CLIENTS"));
+	ck_assert_ptr_null(strstr(second, "REFUSED"));
+}
+END_TEST
+
 START_TEST(lines_number_what_a_record_has_several_of)
 {
 	ck_assert(render(
@@ -486,6 +539,27 @@ START_TEST(status_has_a_line_per_dispatcher)
 					   "cluster   none, this node is alone\n"));
 	snprintf(record, sizeof(record), status, "ok", "");
 	ck_assert(render("status", RENDER_TABLE, record, NULL));
+}
+END_TEST
+
+/* Its tables would be empty ones of 1024 places. */
+START_TEST(status_without_a_firewall)
+{
+	ck_assert(render(
+		"status", RENDER_TABLE,
+		"{\"node\":\"b\",\"id\":1,\"version\":\"1\",\"uptime_s\":60,\"cluster\":"
+		"false,\"firewall\":false,\"flows\":0,\"max_flows\":1024,\"forwards\":0,"
+		"\"queries_open\":0,\"held\":3,\"frames_in\":1,\"frames_out\":1,\"drops\":0,"
+		"\"dispatchers\":[{\"dispatcher\":\"last\",\"role\":\"stage\",\"targets_up\":4"
+		",\"targets\":4,\"flows\":7,\"max_flows\":2048}],\"health\":\"ok\","
+		"\"problems\":[]}",
+		NULL));
+	ck_assert_str_eq(text, "node      b (id 1), version 1, up 1m00s\n"
+			       "health    ok\n"
+			       "dispatch  last (stage), 4 of 4 targets up, 7 of 2048 flows\n"
+			       "cluster   none, this node is alone\n"
+			       "held      3 packets\n"
+			       "frames    1 in, 1 out, 0 dropped\n");
 }
 END_TEST
 
@@ -544,7 +618,9 @@ static Suite *suite(void)
 	LOOP(tc, tables_look_like_this, tables);
 	tcase_add_test(tc, flows_of_dispatchers_have_columns_of_their_own);
 	tcase_add_test(tc, both_kinds_of_flows);
+	tcase_add_test(tc, both_kinds_of_services);
 	tcase_add_test(tc, lines_number_what_a_record_has_several_of);
+	tcase_add_test(tc, status_without_a_firewall);
 	tcase_add_test(tc, status_has_a_line_per_dispatcher);
 	LOOP(tc, events_name_whom_they_are_about, events);
 	suite_add_tcase(s, tc);

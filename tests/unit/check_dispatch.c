@@ -149,6 +149,58 @@ START_TEST(test_answer_before_its_request)
 }
 END_TEST
 
+/* The same with l4/2, where both flows have the same addresses: the request is not taken for an
+ * answer. That to a flow which the server has really begun is. */
+START_TEST(test_answer_before_its_request_l42)
+{
+	struct rig *r =
+		rig_new("", "path \"fw1\" { id = 7 addresses = {\"192.0.2.11\"} }\n"
+			    "dispatcher \"inner\" { role = \"inner\" firewall-port = \"outside\""
+			    " ports = {\"inside\"} }\n"
+			    "service \"dns\" { addresses = {\"203.0.113.80\"} protocol = \"udp\""
+			    " ports = {\"53\"} technology = \"l4/2\" targets = {\"s\"} }\n"
+			    "target \"s\" { addresses = {\"" SERVER "\"} }\n");
+	struct rig_packet p = {.src = "203.0.113.80",
+			       .dst = "198.51.100.9",
+			       .proto = IPPROTO_NUM_UDP,
+			       .sport = 53,
+			       .dport = 4000};
+	struct macaddr server = rig_host_mac(INSIDE);
+
+	rig_wait(r, 1500);
+	rig_send(r, INSIDE, &p);
+	expect(r, OUTSIDE, "203.0.113.80", 53, "198.51.100.9", 4000);
+	p = (struct rig_packet){.src = "198.51.100.9",
+				.dst = "203.0.113.80",
+				.proto = IPPROTO_NUM_UDP,
+				.sport = 4000,
+				.dport = 53};
+	for (unsigned i = 0; i < 2; i++) {
+		rig_send(r, OUTSIDE, &p);
+		ck_assert(macaddr_eq(
+			&expect(r, INSIDE, "198.51.100.9", 4000, "203.0.113.80", 53)->eth_dst,
+			&server));
+	}
+	ck_assert_uint_eq(r->engine->dispatch.service_states[0].flows_total, 1);
+	p = (struct rig_packet){.src = "203.0.113.80",
+				.dst = "198.51.100.53",
+				.proto = IPPROTO_NUM_UDP,
+				.sport = 5000,
+				.dport = 53};
+	rig_send(r, INSIDE, &p);
+	rig_only(r, OUTSIDE);
+	p = (struct rig_packet){.src = "198.51.100.53",
+				.dst = "203.0.113.80",
+				.proto = IPPROTO_NUM_UDP,
+				.sport = 53,
+				.dport = 5000};
+	rig_send(r, OUTSIDE, &p);
+	ck_assert_dropped(r, DROP_NO_SERVICE, 0);
+	ck_assert_uint_eq(r->engine->dispatch.service_states[0].flows_total, 1);
+	rig_free(r);
+}
+END_TEST
+
 /* Errors reach the sender of what they quote, in its own words. */
 START_TEST(test_icmp_errors)
 {
@@ -199,6 +251,83 @@ START_TEST(test_unknown)
 		ck_assert_uint_eq(out->tcp.flags & TCP_RST, TCP_RST);
 		ck_assert_uint_eq(out->tcp.seq, 2000);
 	}
+	rig_free(r);
+}
+END_TEST
+
+/* What asks for a service's address, but for none of its ports, is told apart from what belongs to
+ * nothing; and who asks by TCP is told, where that is wanted. */
+START_TEST(test_no_service)
+{
+	static const char *const options[] = {"unknown = \"drop\"", "unknown = \"reset\""};
+	struct rig *r = start("203.0.113.80", "l4/2", options[_i]);
+	struct rig_packet p = {
+		.src = "198.51.100.9", .dst = "203.0.113.80", .proto = IPPROTO_NUM_ICMP, .type = 8};
+
+	rig_send(r, OUTSIDE, &p);
+	ck_assert_dropped(r, DROP_NO_SERVICE, 1);
+	ck_assert_dropped(r, DROP_TO_HOST, 0);
+	p.proto = 132; /* SCTP */
+	rig_send(r, OUTSIDE, &p);
+	ck_assert_dropped(r, DROP_NO_SERVICE, 2);
+	ck_assert_uint_eq(r->n_out, 0);
+	rig_free(r);
+	r = rig_new("", "path \"fw1\" { id = 7 addresses = {\"192.0.2.11\"} }\n"
+			"dispatcher \"inner\" { role = \"inner\" firewall-port = \"outside\""
+			" ports = {\"inside\"} unknown = \"reset\" }\n"
+			"service \"web\" { addresses = {\"203.0.113.80\"} protocol = \"tcp\""
+			" ports = {\"80\"} technology = \"l4/2\" targets = {\"s\"} }\n"
+			"target \"s\" { addresses = {\"" SERVER "\"} }\n");
+	rig_wait(r, 1500);
+	p = tcp("198.51.100.9", 4000, "203.0.113.80", 81, TCP_SYN);
+	rig_send(r, OUTSIDE, &p);
+	ck_assert_dropped(r, DROP_NO_SERVICE, 1);
+	ck_assert_uint_eq(expect(r, OUTSIDE, "203.0.113.80", 81, "198.51.100.9", 4000)->tcp.flags,
+			  TCP_RST | TCP_ACK);
+	p.proto = IPPROTO_NUM_UDP;
+	rig_send(r, OUTSIDE, &p);
+	ck_assert_dropped(r, DROP_NO_SERVICE, 2);
+	ck_assert_uint_eq(r->n_out, 0);
+	ck_assert_uint_eq(flow_table_count(r->engine->dispatch.flows), 0);
+	rig_free(r);
+}
+END_TEST
+
+/* A host that has the service's address, and more to offer than the service: a route leads on to
+ * it.
+ */
+START_TEST(test_part_of_a_host)
+{
+	struct rig *r = start("10.1.0.90", "l4/3", "");
+	struct rig_packet p = {
+		.src = "198.51.100.9", .dst = "10.1.0.90", .proto = IPPROTO_NUM_ICMP, .type = 8};
+
+	rig_send(r, OUTSIDE, &p);
+	ck_assert_dropped(r, DROP_NO_SERVICE, 0);
+	rig_only(r, INSIDE);
+	rig_free(r);
+}
+END_TEST
+
+/* Nobody serves: with unknown = "reset" the client does not wait for an answer. */
+START_TEST(test_no_target)
+{
+	static const char *const options[] = {"unknown = \"drop\"", "unknown = \"reset\""};
+	struct rig *r = start("203.0.113.80", "l4/2", options[_i]);
+	struct rig_packet p = tcp("198.51.100.9", 4000, "203.0.113.80", 80, TCP_SYN);
+
+	r->links[INSIDE].up = false;
+	rig_link(r, INSIDE);
+	rig_wait(r, 500);
+	rig_send(r, OUTSIDE, &p);
+	ck_assert_dropped(r, DROP_NO_TARGET, 1);
+	ck_assert_uint_eq(flow_table_count(r->engine->dispatch.flows), 0);
+	if (_i == 0)
+		ck_assert_uint_eq(r->n_out, 0);
+	else
+		ck_assert_uint_eq(
+			expect(r, OUTSIDE, "203.0.113.80", 80, "198.51.100.9", 4000)->tcp.flags,
+			TCP_RST | TCP_ACK);
 	rig_free(r);
 }
 END_TEST
@@ -345,7 +474,11 @@ int main(void)
 	tcase_add_loop_test(tc, test_l42_in_every_order, 0, sizeof(orders) / sizeof(*orders));
 	tcase_add_loop_test(tc, test_icmp_errors, 0, sizeof(orders) / sizeof(*orders));
 	tcase_add_test(tc, test_answer_before_its_request);
+	tcase_add_test(tc, test_answer_before_its_request_l42);
 	tcase_add_loop_test(tc, test_unknown, 0, 2);
+	tcase_add_loop_test(tc, test_no_service, 0, 2);
+	tcase_add_test(tc, test_part_of_a_host);
+	tcase_add_loop_test(tc, test_no_target, 0, 2);
 	tcase_add_test(tc, test_spoofing_server);
 	tcase_add_loop_test(tc, test_forged_beginnings_give_way, 0,
 			    sizeof(forged) / sizeof(*forged));

@@ -301,6 +301,48 @@ START_TEST(address_on_the_segment)
 }
 END_TEST
 
+/* It is asked once a second, in whatever part of the second it dies; also when answers take a
+ * little while. */
+START_TEST(silence_is_noticed)
+{
+	struct world *w = world_new(NO_PROBE);
+
+	rig_wait(w->r, 3); /* from here on they come 3 ms after the question */
+	run(w, 2000 + 100 * (unsigned)_i);
+	w->dead[0] = true;
+	ck_assert_uint_le(run_until(w, 0, false), 2300);
+	world_free(w);
+}
+END_TEST
+
+/* Under overload answers to ARP get lost, while frames go on coming. */
+START_TEST(heard_but_not_answering)
+{
+	struct world *w = world_new(NO_PROBE);
+	struct rig_packet p = {.src = "203.0.113.80",
+			       .dst = "192.0.2.77",
+			       .proto = IPPROTO_NUM_UDP,
+			       .sport = 53,
+			       .dport = 4000};
+	struct macaddr mac = fw_mac(w, 0);
+
+	run(w, 2000);
+	w->dead[0] = w->dead[1] = true;
+	for (unsigned i = 0; i < 100; i++) {
+		static struct sample s;
+
+		rig_make(&s, &p);
+		send_sample(w, &s, &mac);
+		run(w, 100);
+	}
+	ck_assert(is_up(w, 0));
+	ck_assert(!is_up(w, 1)); /* silent */
+	ck_assert_uint_eq(who(w, 0x11), 0);
+	ck_assert_uint_lt(run_until(w, 0, false), 3000);
+	world_free(w);
+}
+END_TEST
+
 /* With the same MAC address as another: frames are those of the one that is up. */
 START_TEST(mac_taken_over)
 {
@@ -643,6 +685,8 @@ int main(void)
 	tcase_add_test(t, ids);
 	tcase_add_loop_test(t, found_by_their_frames, 0, 2);
 	tcase_add_test(t, address_on_the_segment);
+	tcase_add_loop_test(t, silence_is_noticed, 0, 20);
+	tcase_add_test(t, heard_but_not_answering);
 	tcase_add_test(t, mac_taken_over);
 	tcase_add_loop_test(t, mac_changes, 0, 2);
 	tcase_add_loop_test(t, probes_come_back, 0, 2);

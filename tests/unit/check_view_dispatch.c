@@ -52,18 +52,25 @@ static struct engine *engine;
 static struct dispatch *d;
 static struct schema schema;
 
-static void begin(const char *text)
+static void begin_as(const char *text, void (*change)(struct params *p))
 {
 	struct engine_seed seed = {.boot_id = {1}, .words = {1, 2, 3, 4, 5, 6, 7, 8}};
 
 	params = conf_parse("test", text, stderr, NULL);
 	ck_assert_ptr_nonnull(params);
+	if (change)
+		change(params);
 	engine = engine_new(params, NULL, &seed, START);
 	ck_assert_ptr_nonnull(engine);
 	d = &engine->dispatch;
 	for (uint32_t i = 0; i < params->n_ports; i++)
 		engine->node.links[i].up = true;
 	ck_assert(schema_load(&schema));
+}
+
+static void begin(const char *text)
+{
+	begin_as(text, NULL);
 }
 
 /* Two firewalls that the outer one can see, all of its and the inner one's targets up. */
@@ -147,6 +154,7 @@ START_TEST(dispatchers_and_their_firewalls)
 	x->path_candidates[0].n_flows = 7;
 	x->path_candidates[0].rate = 900;
 	x->path_candidates[1].n_flows = 5;
+	x->n_flows = 12;
 	x->path_candidates[1].up = false;
 	x->paths[0].has_mac = true;
 	x->paths[0].mac = (struct macaddr){{2, 0, 0, 0, 0, 0x11}};
@@ -323,6 +331,121 @@ START_TEST(weight_as_set)
 }
 END_TEST
 
+/* --- by L7 ------------------------------------------------------------------------------------ */
+
+static const char l7_config[] =
+	"node = \"box\"\n"
+	"port \"farm\" { device = \"s\" addresses = {\"10.4.0.254/24\"} }\n"
+	"dispatcher \"last\" { role = \"stage\" ports = {\"farm\"} max-flows = 2048 }\n"
+	"service \"web\" { addresses = {\"198.51.100.80\"} protocol = \"tcp\"\n"
+	"  ports = {\"80\"} technology = \"l7/3\" targets = {\"web1\"}\n"
+	"  route \"img\" { path = \"/img\" targets = {\"web2\"} } }\n"
+	"service \"dns\" { addresses = {\"198.51.100.80\"} protocol = \"udp\"\n"
+	"  technology = \"l4/2\" targets = {\"dns1\"} }\n"
+	"target \"web1\" { addresses = {\"10.4.0.11\"} }\n"
+	"target \"web2\" { addresses = {\"10.4.0.12\"} }\n"
+	"target \"dns1\" { addresses = {\"10.4.0.13\"} }\n";
+
+static void l7_change(struct params *p)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		p->services[i].l7.content = L7_CONTENT_HTTP;
+		p->services[i].l7.cookie = L7_COOKIE_PREFIX;
+		snprintf(p->services[i].l7.cookie_name, sizeof(p->services[i].l7.cookie_name),
+			 "SID");
+	}
+	p->targets[0].max_connections = 50;
+}
+
+static void l7_begin(void)
+{
+	teardown();
+	begin_as(l7_config, l7_change);
+}
+
+/* Those of L4 first. */
+START_TEST(services_by_l7)
+{
+	struct l7_service_counts *c;
+	json_t *list;
+
+	l7_begin();
+	c = engine_l7_service_counts(engine, 0);
+	c->requests = 5;
+	c->us_total = 123456;
+	c->connections_open = 2;
+	engine_l7_service_counts(engine, 1)->status_5xx = 9;
+	list = seen("services", view_services(engine));
+	ck_assert_uint_eq(json_array_size(list), 3);
+	has(json_array_get(list, 0), "{'service':'dns','route_of':null,'l7':null}");
+	has(json_array_get(list, 1),
+	    "{'service':'web','route_of':null,'technology':'l7/3','ports':['80']}");
+	has(json_object_get(json_array_get(list, 1), "l7"),
+	    "{'content':'http','requests':5,'us_total':123456,'connections_open':2,"
+	    "'status_5xx':0}");
+	has(json_array_get(list, 2),
+	    "{'service':'web/img','route_of':'web','technology':'l7/3','ports':[],"
+	    "'addresses':[]}");
+	has(json_object_get(json_array_get(list, 2), "l7"), "{'requests':0,'status_5xx':9}");
+}
+END_TEST
+
+START_TEST(targets_by_l7)
+{
+	json_t *list;
+
+	l7_begin();
+	engine_l7_target_counts(engine, 0)->idle = 3;
+	engine_l7_target_counts(engine, 1)->errors = 4;
+	list = seen("targets", view_targets(engine, NOW));
+	ck_assert_uint_eq(json_array_size(list), 3);
+	has(json_array_get(list, 0), "{'target':'dns1','l7':null}");
+	has(json_array_get(list, 1), "{'target':'web1','state':'up','services':['web']}");
+	has(json_object_get(json_array_get(list, 1), "l7"),
+	    "{'max_connections':50,'connections_idle':3,'errors':0}");
+	has(json_array_get(list, 2), "{'target':'web2','services':['web/img']}");
+	has(json_object_get(json_array_get(list, 2), "l7"), "{'max_connections':0,'errors':4}");
+}
+END_TEST
+
+/* Of a service and its routes together. */
+START_TEST(cookies_of_a_service)
+{
+	json_t *list;
+
+	l7_begin();
+	engine_l7_service_counts(engine, 0)->cookie_made = 3;
+	engine_l7_service_counts(engine, 0)->cookie_forged = 1;
+	engine_l7_service_counts(engine, 1)->cookie_made = 4;
+	engine_l7_service_counts(engine, 1)->cookie_moved = 2;
+	list = seen("cookies", view_cookies(engine));
+	ck_assert_uint_eq(json_array_size(list), 1);
+	has(json_array_get(list, 0),
+	    "{'service':'web','kind':'prefix','name':'SID','made':7,'valid':0,'absent':0,"
+	    "'forged':1,'unknown':0,'expired':0,'moved':2}");
+	params->services[0].l7.cookie = L7_COOKIE_NONE;
+	ck_assert_uint_eq(json_array_size(seen("cookies", view_cookies(engine))), 0);
+}
+END_TEST
+
+/* It has no firewall, and says so; a service whose routes have the targets lacks none. */
+START_TEST(status_of_a_balancer)
+{
+	const json_t *s;
+
+	l7_begin();
+	params->services[0].targets.n = 0;
+	d->dispatchers[0].n_flows = 77;
+	s = json_array_get(seen("status", view_status(engine, "1", NOW)), 0);
+	has(s, "{'firewall':false,'health':'ok','problems':[]}");
+	has(json_array_get(json_object_get(s, "dispatchers"), 0),
+	    "{'dispatcher':'last','flows':77,'max_flows':2048,'targets_up':3,'targets':3}");
+	d->target_candidates[1].up = false;
+	has(json_array_get(seen("status", view_status(engine, "1", NOW)), 0),
+	    "{'problems':['service \\\"web/img\\\": no target is up']}");
+}
+END_TEST
+
 /* --- flows ------------------------------------------------------------------------------------ */
 
 static struct dflow *flow(unsigned dispatcher, uint8_t proto, const char *src, uint16_t sport,
@@ -485,13 +608,12 @@ static const json_t *status(void)
 
 START_TEST(status_when_all_is_well)
 {
-	d->dispatchers[INNER].path_candidates[1].n_flows = 5;
-	d->dispatchers[INNER].path_candidates[0].n_flows = 2;
+	d->dispatchers[INNER].n_flows = 7;
 	has(status(), "{'health':'ok','problems':[],'dispatchers':["
 		      "{'dispatcher':'outer','role':'outer','paths_up':2,'paths':2,'targets_up':0,"
-		      "'targets':0,'flows':0},"
+		      "'targets':0,'flows':0,'max_flows':262144},"
 		      "{'dispatcher':'inner','role':'inner','paths_up':2,'paths':2,'targets_up':4,"
-		      "'targets':4,'flows':7}]}");
+		      "'targets':4,'flows':7,'max_flows':262144}]}");
 }
 END_TEST
 
@@ -621,6 +743,20 @@ START_TEST(configuration_in_force)
 }
 END_TEST
 
+START_TEST(configuration_of_l7)
+{
+	const json_t *list;
+
+	l7_begin();
+	params->l7.max_connections = 77;
+	params->l7.log = L7_LOG_JSON;
+	snprintf(params->l7.log_file, sizeof(params->l7.log_file), "/log");
+	list = seen("config", view_config(params));
+	is_set(list, "l7.max-connections", "77");
+	is_set(list, "l7.access-log", "json to /log");
+}
+END_TEST
+
 /* The other tables keep to the schema, too. */
 START_TEST(every_table_fits_the_schema)
 {
@@ -652,6 +788,10 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, drained_for_a_reason, 0, 4);
 	tcase_add_test(tc, target_of_the_next_stage);
 	tcase_add_test(tc, weight_as_set);
+	tcase_add_test(tc, services_by_l7);
+	tcase_add_test(tc, targets_by_l7);
+	tcase_add_test(tc, cookies_of_a_service);
+	tcase_add_test(tc, status_of_a_balancer);
 	tcase_add_test(tc, flow_that_only_passes);
 	tcase_add_test(tc, flow_of_a_service_with_its_twin);
 	tcase_add_test(tc, every_choice_has_a_name);
@@ -662,6 +802,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, events_name_whom_they_are_about);
 	tcase_add_test(tc, node_without_dispatchers);
 	tcase_add_test(tc, configuration_in_force);
+	tcase_add_test(tc, configuration_of_l7);
 	tcase_add_test(tc, every_table_fits_the_schema);
 	suite_add_tcase(s, tc);
 	return s;

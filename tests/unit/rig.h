@@ -2,6 +2,8 @@
  * rig.h - one engine without a cluster between two segments, "inside" (port 0, 10.1.0.1/16 and
  * fd00:1::1/64) and "outside" (port 1, 192.0.2.1/24 and 2001:db8:2::1/64).
  *
+ * A port of a private stack, where the configuration has one, is port 2 (STACK).
+ *
  * rig_send puts a packet in and collects what comes out. The hosts of both segments answer ARP and
  * ND for every address while `answer` is true; those frames are counted in `asked`, not collected.
  */
@@ -23,6 +25,7 @@
 #define RIG_MS 1000000ULL
 #define INSIDE 0
 #define OUTSIDE 1
+#define STACK 2
 
 struct rig_out {
 	uint16_t port;
@@ -42,7 +45,7 @@ struct rig {
 	struct rig_out out[RIG_OUT];
 	unsigned n_out, asked;
 	uint64_t n_notes[NOTE_COUNT];
-	struct engine_link links[2];
+	struct engine_link links[PARAMS_PORTS];
 };
 
 /* What a packet says; zero fields have useful meanings. */
@@ -312,12 +315,13 @@ static inline struct params *rig_params(const char *port_options, const char *re
 	return p;
 }
 
-static inline struct rig *rig_new(const char *port_options, const char *rest)
+/* Takes the parameters over. */
+static inline struct rig *rig_begin(struct params *params)
 {
 	struct engine_seed seed = {.boot_id = {1}, .words = {1, 2, 3, 4, 5, 6, 7, 8}};
 	struct rig *r = calloc(1, sizeof(*r));
 
-	r->params = rig_params(port_options, rest);
+	r->params = params;
 	r->now_ns = 1000000000000ULL;
 	r->answer = true;
 	r->actions = actions_new();
@@ -325,12 +329,23 @@ static inline struct rig *rig_new(const char *port_options, const char *rest)
 	r->engine = engine_new(r->params, NULL, &seed, r->now_ns);
 	ck_assert_ptr_nonnull(r->engine);
 	engine_want_notes(r->engine, UINT32_MAX);
-	for (uint16_t port = 0; port < 2; port++) {
-		r->links[port] = (struct engine_link){
-			.up = true, .mac = rig_mac(port), .mtu = 1500, .is_ours = true};
+	for (uint16_t port = 0; port < params->n_ports; port++) {
+		if (port > OUTSIDE && !params->ports[port].is_stack)
+			continue;
+		r->links[port] = (struct engine_link){.up = true,
+						      .mac = rig_mac(port),
+						      .mtu = 1500,
+						      .is_ours = true,
+						      .has_peer = params->ports[port].is_stack,
+						      .peer = rig_host_mac(port)};
 		rig_link(r, port);
 	}
 	return r;
+}
+
+static inline struct rig *rig_new(const char *port_options, const char *rest)
+{
+	return rig_begin(rig_params(port_options, rest));
 }
 
 static inline uint64_t rig_counter(const struct rig *r, enum counter c)
