@@ -13,6 +13,7 @@
 #define L7_SERVICE_COUNT_LIST(X)                                                                   \
 	X(connections, "connections") /* of clients, ever */                                       \
 	X(connections_open, "connections_open")                                                    \
+	X(displaced, "connections_displaced") /* idle ones, closed to make room for others */      \
 	X(requests, "requests")                                                                    \
 	X(requests_open, "requests_open")                                                          \
 	X(status_1xx, "status_1xx") /* sent to clients */                                          \

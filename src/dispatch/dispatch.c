@@ -6,6 +6,7 @@
 
 #include "packet/nat.h"
 #include "packet/peek.h"
+#include "packet/stamp.h"
 
 #define EARLY_FRAGMENTS 1024
 #define EARLY_WAIT_NS 1000000000ULL
@@ -267,6 +268,8 @@ static void dispatch_error(struct dispatch *d, struct pkt *pkt, struct dispatch_
 		return;
 	}
 	quoted = dflow_side(f, l->dir);
+	if (stamp_erase_quoted(pkt) > 0)
+		node_count(d->node, COUNTER_STAMP_STRIPPED);
 	error_translate(d, pkt, l, f, quoted);
 	dispatch_send(d, pkt, f, !quoted);
 }

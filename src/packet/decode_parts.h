@@ -73,4 +73,8 @@ struct ip6_chain {
 };
 enum drop ip6_chain_walk(struct ip6_chain *chain, struct rcur *c, uint8_t first);
 
+/* Bytes that are quoted of the transport header of the packet quoted at `ip`, and of its data; 0
+ * when that is a later fragment. (nat.c) */
+size_t find_quoted_l4(const struct pkt *pkt, const uint8_t *ip, const uint8_t **l4);
+
 #endif

@@ -119,9 +119,7 @@ void nat_rewrite(struct pkt *pkt, const struct pkt_tuple *to)
 	rewrite_l4(pkt, to, pseudo);
 }
 
-/* Bytes that are quoted of the transport header of the packet quoted at `ip`, and of its data; 0
- * when that is a later fragment. */
-static size_t find_quoted_l4(const struct pkt *pkt, const uint8_t *ip, const uint8_t **l4)
+size_t find_quoted_l4(const struct pkt *pkt, const uint8_t *ip, const uint8_t **l4)
 {
 	const uint8_t *end = pkt->frame->data + pkt->l3 + pkt->ip_len;
 	struct rcur c = rcur_init(ip, (size_t)(end - ip));

@@ -1,6 +1,7 @@
 #include "packet/stamp.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/cursor.h"
 #include "packet/bytes.h"
@@ -230,5 +231,57 @@ unsigned stamp_remove(struct pkt *pkt)
 	put_nops(&w, (4 - (wcur_size(&w) + rcur_left(&c)) % 4) % 4);
 	wcur_bytes(&w, c.pos, rcur_left(&c));
 	set_options(pkt, &w);
+	return n;
+}
+
+/* The options of a quoted segment, as far as they are there. */
+static struct wcur quoted_options(struct pkt *pkt)
+{
+	uint8_t *ip = pkt->frame->data + pkt->payload;
+	const uint8_t *l4;
+	size_t size = find_quoted_l4(pkt, ip, &l4), header;
+
+	if (size <= TCP_HEADER)
+		return wcur_init(ip, 0);
+	header = (size_t)(l4[12] >> 4) * 4;
+	if (header < size)
+		size = header;
+	return wcur_init(ip + (l4 - ip) + TCP_HEADER, size > TCP_HEADER ? size - TCP_HEADER : 0);
+}
+
+/* Length of the option at `o`, of which `left` bytes are there; `left` when its end is cut off. 0:
+ * there is none. */
+static size_t quoted_size(const uint8_t *o, size_t left)
+{
+	if (left == 0 || o[0] == OPT_END)
+		return 0;
+	if (o[0] == OPT_NOP)
+		return 1;
+	if (left < 2 || o[1] > left)
+		return left;
+	return o[1] < 2 ? 0 : o[1];
+}
+
+unsigned stamp_erase_quoted(struct pkt *pkt)
+{
+	struct wcur w;
+	uint16_t before;
+	unsigned n = 0;
+	size_t size;
+
+	if (!pkt->icmp_error || pkt->inner.proto != IPPROTO_NUM_TCP)
+		return 0;
+	w = quoted_options(pkt);
+	before = csum_fold(csum_add(0, w.start, wcur_left(&w)));
+	for (; (size = quoted_size(w.pos, wcur_left(&w))) > 0; wcur_room(&w, size)) {
+		if (!is_stamp(w.pos, size))
+			continue;
+		memset(w.pos, OPT_NOP, size);
+		n++;
+	}
+	/* A partial sum has only the pseudo-header in it. */
+	if (n > 0 && !csum_is_partial(pkt))
+		csum_update(pkt->frame->data + pkt->l4 + 2,
+			    csum_add(0, w.start, (size_t)(w.end - w.start)) + before);
 	return n;
 }

@@ -35,4 +35,9 @@ bool stamp_present(const struct pkt *pkt);
  * whole number of words (else NOPs fill it). Returns how many were there. */
 unsigned stamp_remove(struct pkt *pkt);
 
+/* In the segment that an ICMP error quotes, as far as it is quoted: put NOPs where stamps are. What
+ * the quoted headers say of lengths and sums stays, since nothing can be checked there. Returns how
+ * many there were. */
+unsigned stamp_erase_quoted(struct pkt *pkt);
+
 #endif

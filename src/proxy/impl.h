@@ -42,8 +42,9 @@ struct proxy {
 	uint32_t *target_ids;		/* proxy_name_id of each target */
 	uint32_t salt;			/* of the next cookie */
 
-	struct session *sessions; /* list of all, by session.c */
-	struct session *dead;	  /* freed by proxy_settle */
+	struct session *sessions;		/* list of all, by session.c */
+	struct session *dead;			/* freed by proxy_settle */
+	struct session *idle_first, *idle_last; /* between requests, for longest first */
 	uint32_t n_sessions;
 
 	struct server_pool **pools; /* of server.c */
@@ -94,6 +95,8 @@ void session_client_ready(struct proxy *p, struct proxy_watch *w, uint8_t what);
 void session_server_ready(struct proxy *p, struct server_conn *c, uint8_t what);
 void session_due(struct proxy *p, struct timer *t);
 void sessions_remap(struct proxy *p, const uint16_t *services, const uint16_t *targets);
+/* Close the one that has been idle for longest. False: none is. */
+bool sessions_displace(struct proxy *p);
 /* Close all at once; and free those that have ended. */
 void sessions_close(struct proxy *p);
 void sessions_bury(struct proxy *p);

@@ -311,7 +311,7 @@ uint32_t proxy_connections(const struct proxy *p)
 
 bool proxy_full(const struct proxy *p)
 {
-	return p->n_sessions >= p->params->l7.max_connections;
+	return p->n_sessions >= p->params->l7.max_connections && !p->idle_first;
 }
 
 /* --- what happens ----------------------------------------------------------------------------- */
@@ -326,6 +326,9 @@ void proxy_accept(struct proxy *p, uint16_t service, int fd, const struct endpoi
 		  const struct endpoint *to, uint64_t now_ns)
 {
 	p->now_ns = now_ns;
+	/* An idle client comes again when it has something to say; who waits is here now. */
+	while (p->n_sessions >= p->params->l7.max_connections && sessions_displace(p))
+		;
 	if (proxy_full(p) || !session_new(p, service, fd, from, to))
 		close(fd);
 	proxy_settle(p);

@@ -95,7 +95,8 @@ int proxy_add_cookie_key(struct proxy *p, uint8_t id, const uint8_t secret[COOKI
 /* A connection that a client has opened to `to` of that service. Takes the descriptor over. */
 void proxy_accept(struct proxy *p, uint16_t service, int fd, const struct endpoint *from,
 		  const struct endpoint *to, uint64_t now_ns);
-/* No further connection is to be accepted for now. */
+/* No further connection is to be accepted for now: there are as many as may be, and none of them is
+ * idle. */
 bool proxy_full(const struct proxy *p);
 
 /* `what` is ready on a watched descriptor. The watch may be gone when this returns, and others as

@@ -36,8 +36,35 @@ const struct l7_params *session_rules(const struct proxy *p, const struct sessio
 	return s->service != PARAMS_NONE ? &proxy_service_params(p, s->service)->l7 : &of_none;
 }
 
+static void idle_add(struct proxy *p, struct session *s)
+{
+	s->idle_next = NULL;
+	s->idle_prev = p->idle_last;
+	if (p->idle_last)
+		p->idle_last->idle_next = s;
+	else
+		p->idle_first = s;
+	p->idle_last = s;
+}
+
+static void idle_remove(struct proxy *p, struct session *s)
+{
+	if (s->idle_prev)
+		s->idle_prev->idle_next = s->idle_next;
+	else
+		p->idle_first = s->idle_next;
+	if (s->idle_next)
+		s->idle_next->idle_prev = s->idle_prev;
+	else
+		p->idle_last = s->idle_prev;
+}
+
 void session_to(struct proxy *p, struct session *s, enum session_state state, uint64_t due_ns)
 {
+	if (s->state == SESSION_IDLE && state != SESSION_IDLE)
+		idle_remove(p, s);
+	if (s->state != SESSION_IDLE && state == SESSION_IDLE)
+		idle_add(p, s);
 	s->state = (uint8_t)state;
 	clock_set(&p->clock, &s->timer, due_ns);
 }
@@ -88,6 +115,7 @@ struct session *session_new(struct proxy *p, uint16_t service, int fd, const str
 	way_init(&s->up, &s->in, 0, FRAMING_NONE, 0);
 	way_init(&s->down, &s->out, 0, FRAMING_NONE, 0);
 	http_scan_init(&s->scan, HTTP_KIND_REQUEST);
+	s->state = SESSION_DEAD; /* not among the idle yet */
 	began(p, s);
 	list_add(&p->sessions, s);
 	p->n_sessions++;
@@ -117,6 +145,7 @@ void session_end(struct proxy *p, struct session *s, bool abort)
 	session_drop_server(p, s, true);
 	account_end(p, s);
 	account_connection(p, s, false);
+	session_to(p, s, SESSION_DEAD, NEVER);
 	clock_stop(&p->clock, &s->timer);
 	p->world.unwatch(p->world.arg, &s->watch);
 	if (abort)
@@ -129,10 +158,21 @@ void session_end(struct proxy *p, struct session *s, bool abort)
 	free(s->texts);
 	s->hello = NULL;
 	s->texts = NULL;
-	s->state = SESSION_DEAD;
 	list_remove(&p->sessions, s);
 	p->n_sessions--;
 	list_add(&p->dead, s);
+}
+
+bool sessions_displace(struct proxy *p)
+{
+	struct session *s = p->idle_first;
+
+	if (!s)
+		return false;
+	if (s->service != PARAMS_NONE)
+		p->world.service_counts(p->world.arg, s->service)->displaced++;
+	session_end(p, s, false);
+	return true;
 }
 
 void sessions_close(struct proxy *p)

@@ -96,7 +96,8 @@ struct exchange {
 struct session {
 	struct proxy_watch watch; /* first */
 	struct timer timer;
-	struct session *next, *prev; /* among all, or among the dead */
+	struct session *next, *prev;	       /* among all, or among the dead */
+	struct session *idle_next, *idle_prev; /* among those that are idle, for longest first */
 	struct stream client;
 	struct server_wish wish;
 	struct endpoint from, to;

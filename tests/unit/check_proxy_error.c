@@ -51,6 +51,67 @@ static const struct {
 	{"\x16\x03\x01", 400, "tls"},
 };
 
+/* proves: HD-16 */
+START_TEST(idle_clients_make_room)
+{
+	struct params *conf = conf_new();
+	int first, second, third, fourth, server;
+	struct world *w;
+
+	conf->l7.max_connections = 2;
+	w = world_new(conf);
+	first = world_client(w, web);
+	world_send(w, first, GET);
+	server = world_server(w, a);
+	world_expect_start(w, server, "GET", NULL);
+	second = world_client(w, web);
+	world_send(w, second, GET);
+	world_send(w, server, OK);
+	expect_status(w, first, 200); /* idle now; the other waits for its answer */
+	third = world_client(w, web);
+	world_expect_end(w, first);
+	ck_assert_uint_eq(counts(w)->displaced, 1);
+	world_send(w, third, GET);
+	ck_assert(proxy_full(w->proxy)); /* both are busy */
+	fourth = world_client(w, web);
+	world_expect_end(w, fourth);
+	ck_assert(world_is_open(w, second));
+	ck_assert(world_is_open(w, third));
+	ck_assert_uint_eq(counts(w)->displaced, 1);
+	ck_assert_uint_eq(counts(w)->connections_open, 2);
+	world_free(w);
+}
+END_TEST
+
+/* Who has been idle for longest goes first, whoever came first. */
+START_TEST(the_longest_idle_goes_first)
+{
+	struct params *conf = conf_new();
+	int clients[3], server = -1, next;
+	struct world *w;
+
+	conf->l7.max_connections = 3;
+	w = world_new(conf);
+	for (unsigned i = 0; i < 3; i++)
+		clients[i] = world_client(w, web);
+	for (unsigned i = 0; i < 2; i++) { /* the first two have asked since */
+		world_send(w, clients[i], GET);
+		next = world_server_try(w, a);
+		server = next >= 0 ? next : server;
+		world_expect_start(w, server, "GET", NULL);
+		world_send(w, server, OK);
+		expect_status(w, clients[i], 200);
+	}
+	world_client(w, web);
+	world_expect_end(w, clients[2]);
+	ck_assert(world_is_open(w, clients[0]));
+	world_client(w, web);
+	world_expect_end(w, clients[0]);
+	ck_assert(world_is_open(w, clients[1]));
+	world_free(w);
+}
+END_TEST
+
 START_TEST(requests_are_refused)
 {
 	struct world *w = world_new(conf_new());
@@ -451,6 +512,8 @@ static Suite *suite(void)
 	tcase_add_test(t, lingering_ends);
 	tcase_add_test(t, no_target_is_up);
 	tcase_add_test(t, a_server_that_refuses_or_is_silent);
+	tcase_add_test(t, idle_clients_make_room);
+	tcase_add_test(t, the_longest_idle_goes_first);
 	tcase_add_loop_test(t, a_server_without_a_proper_response, 0, 4);
 	tcase_add_loop_test(t, a_kept_connection_that_fails_is_tried_again, 0, 2);
 	tcase_add_test(t, what_is_not_idempotent_is_not_tried_again);

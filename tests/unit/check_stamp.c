@@ -565,6 +565,88 @@ START_TEST(no_syn)
 }
 END_TEST
 
+static void make_error(struct sample *s, unsigned version, const uint8_t *quoted, size_t size)
+{
+	sample_eth(s, -1, version == 4 ? ETH_IPV4 : ETH_IPV6);
+	if (version == 4)
+		sample_ip4(s, IPPROTO_NUM_ICMP, "203.0.113.1", "192.0.2.1", NULL, 0);
+	else
+		sample_ip6(s, IPPROTO_NUM_ICMP6, "2001:db8:f::9", "2001:db8::1");
+	sample_icmp(s, 3, 1, 0);
+	sample_add(s, quoted, size);
+	sample_end(s);
+}
+
+/* A stamped SYN in an error of which every length is quoted, the stamp at every place. */
+static void try_quote(const struct shape *k, size_t at, size_t quote)
+{
+	static struct sample syn, want;
+	struct options o = {.size = 0};
+	uint8_t quoted[256];
+	size_t ip, size, there;
+	struct pkt pkt;
+
+	add_nops(&o, at);
+	add(&o, items[STAMP].b, 6);
+	add_nops(&o, 4 - (at + 6) % 4);
+	add(&o, (const uint8_t[]){2, 4, 5, 180}, 4);
+	make(&syn, k, &o);
+	ip = syn.l4 - syn.l3;
+	size = ip + quote < syn.len - syn.l3 ? ip + quote : syn.len - syn.l3;
+	memcpy(quoted, sample_data(&syn) + syn.l3, size);
+	make_error(&before, k->version, quoted, size);
+	there = size > ip + 20 + at ? size - ip - 20 - at : 0;
+	there = there < 6 ? there : 6;
+	if (there >= 4) /* else nobody could tell what it is, nor the path */
+		memset(quoted + ip + 20 + at, 1, there);
+	make_error(&want, k->version, quoted, size);
+	struct frame f = placed(&before, (struct vnet){0}, 0);
+	ck_assert_str_eq(drop_name(pkt_decode(&pkt, &f)), "none");
+	ck_assert(pkt.icmp_error);
+	ck_assert_uint_eq(stamp_erase_quoted(&pkt), there >= 4);
+	ck_assert_uint_eq(f.len, want.len);
+	ck_assert_mem_eq(f.data, sample_data(&want), want.len);
+	ck_assert_uint_eq(stamp_erase_quoted(&pkt), 0);
+	release();
+}
+
+/* proves: HD-14 */
+START_TEST(quoted_stamps_are_erased)
+{
+	for (unsigned version = 4; version <= 6; version += 2) {
+		struct shape k = {.version = version, .flags = TCP_SYN, .vlan = -1, .data = 12};
+
+		for (size_t at = 0; at < 12; at++)
+			for (size_t quote = 8; quote < 70; quote++)
+				try_quote(&k, at, quote);
+	}
+}
+END_TEST
+
+/* Whatever stands where options should, nothing is read behind it, and nothing else changes. */
+START_TEST(quoted_rubbish_stays)
+{
+	static struct sample syn;
+	struct shape k = {.version = 4, .flags = TCP_SYN, .vlan = -1};
+	struct options o = {.size = 0};
+	struct pkt pkt;
+
+	add_nops(&o, 12);
+	for (unsigned i = 0; i < 3000; i++) {
+		make(&syn, &k, &o);
+		for (size_t j = 0; j < 12; j++)
+			sample_data(&syn)[syn.l4 + 20 + j] = (uint8_t)dice(8);
+		sample_data(&syn)[syn.l4 + 12] = (uint8_t)(dice(16) << 4);
+		make_error(&before, 4, sample_data(&syn) + syn.l3, syn.len - syn.l3 - dice(12));
+		struct frame f = placed(&before, (struct vnet){0}, 0);
+		ck_assert_str_eq(drop_name(pkt_decode(&pkt, &f)), "none");
+		ck_assert_uint_eq(stamp_erase_quoted(&pkt), 0);
+		ck_assert_mem_eq(f.data, sample_data(&before), before.len);
+		release();
+	}
+}
+END_TEST
+
 /* Every place that a whole list has room for it, and path ids of all sizes at one of them. */
 START_TEST(every_place_and_path)
 {
@@ -687,6 +769,8 @@ int main(void)
 	tcase_add_loop_test(t, longest, 4, 5);
 	tcase_add_loop_test(t, longest, 6, 7);
 	tcase_add_test(t, no_syn);
+	tcase_add_test(t, quoted_stamps_are_erased);
+	tcase_add_test(t, quoted_rubbish_stays);
 	tcase_add_test(t, every_place_and_path);
 	tcase_add_test(t, cut_short);
 	tcase_add_test(t, partial_inside_the_data);

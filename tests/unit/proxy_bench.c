@@ -62,6 +62,12 @@ void sessions_remap(struct proxy *p, const uint16_t *services, const uint16_t *t
 	(void)p, (void)services, (void)targets;
 }
 
+bool sessions_displace(struct proxy *p)
+{
+	(void)p;
+	return false;
+}
+
 void sessions_close(struct proxy *p)
 {
 	for (unsigned i = 0; i < USERS; i++) {
