@@ -24,8 +24,10 @@ for LAB_QUERY in carry hold; do
 	must "two members start" fw_start fwA fwB
 	must "and see each other" fw_meet fwA fwB
 	lab_path fwA fwA
+	# What hosts still send on connections of before the restart may be asked for.
+	asked=$(counter_all query-sent 2>/dev/null)
 	check "symmetric: web" run_in client curl -s --fail -m 5 http://$WEB/hello
-	daemon_check "nobody was asked" equal "$(counter_all query-sent 2>/dev/null)" 0
+	daemon_check "nobody was asked" equal "$(counter_all query-sent 2>/dev/null)" "$asked"
 	lab_path fwA fwB
 	traffic_connects 4
 	traffic_connects 6

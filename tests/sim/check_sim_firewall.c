@@ -498,11 +498,14 @@ static uint64_t run_schedule(uint64_t seed, bool calm)
 	return passed;
 }
 
-/* SIM_SEED=n runs one schedule, for looking at it; SIM_ROUNDS multiplies their number. */
-static unsigned rounds(void)
+/* SIM_SEED=n runs one schedule, for looking at it; SIM_ROUNDS multiplies their number, SIM_SHARE
+ * divides it. */
+static unsigned number(const char *variable)
 {
-	const char *v = getenv("SIM_ROUNDS");
-	return v ? (unsigned)strtoul(v, NULL, 10) : 1;
+	const char *v = getenv(variable);
+	unsigned long n = v ? strtoul(v, NULL, 10) : 1;
+
+	return n > 0 ? (unsigned)n : 1;
 }
 
 static void run_block(int block, bool calm)
@@ -515,8 +518,8 @@ static void run_block(int block, bool calm)
 			run_schedule(strtoull(one, NULL, 10), calm);
 		return;
 	}
-	for (unsigned r = 0; r < rounds(); r++)
-		for (unsigned i = 0; i < SCHEDULES_PER_TEST; i++)
+	for (unsigned r = 0; r < number("SIM_ROUNDS"); r++)
+		for (unsigned i = 0; i < SCHEDULES_PER_TEST / number("SIM_SHARE"); i++)
 			passed += run_schedule((uint64_t)(r * 100000) +
 						       (uint64_t)block * SCHEDULES_PER_TEST + i + 1,
 					       calm);

@@ -836,17 +836,26 @@ static uint64_t run_schedules(uint64_t seed, struct actions *actions, uint64_t *
 	return passed;
 }
 
-/* SIM_SEED=n runs one network, for looking at it; SIM_ROUNDS multiplies their number. */
+static unsigned number(const char *variable)
+{
+	const char *v = getenv(variable);
+	unsigned long n = v ? strtoul(v, NULL, 10) : 1;
+
+	return n > 0 ? (unsigned)n : 1;
+}
+
+/* SIM_SEED=n runs one network, for looking at it; SIM_ROUNDS multiplies their number, SIM_SHARE
+ * divides it. */
 static void run_block(int block)
 {
-	const char *one = getenv("SIM_SEED"), *rounds = getenv("SIM_ROUNDS");
-	unsigned n = rounds ? (unsigned)strtoul(rounds, NULL, 10) : 1;
+	const char *one = getenv("SIM_SEED");
+	unsigned n = NETWORKS_PER_TEST * number("SIM_ROUNDS") / number("SIM_SHARE");
 	struct actions *actions = actions_new();
-	uint64_t first = (uint64_t)block * NETWORKS_PER_TEST * n, passed = 0, stacked = 0;
+	uint64_t first = (uint64_t)block * n, passed = 0, stacked = 0;
 
 	if (one && block == 0)
 		run_schedules(strtoull(one, NULL, 10), actions, &stacked);
-	for (unsigned i = 0; !one && i < NETWORKS_PER_TEST * n; i++)
+	for (unsigned i = 0; !one && i < n; i++)
 		passed += run_schedules(first + i, actions, &stacked);
 	ck_assert(one || passed > 0);
 	ck_assert(one || stacked > 0);
