@@ -38,6 +38,14 @@
 	X(RELEASE_SENT, "release-sent", "release messages sent")                                   \
 	X(RELEASE_RECEIVED, "release-received", "forward entries ended by a release")              \
 	X(FORWARD_EXPIRED, "forward-expired", "forward entries that expired unused")               \
+	X(BACKUP_SENT, "backup-sent", "flows told to their backup, refreshed ones again")          \
+	X(BACKUP_REPEATED, "backup-repeated", "messages of backups sent again: not acknowledged")  \
+	X(BACKUP_DEFERRED, "backup-deferred", "times that backups had to wait for the pace")       \
+	X(BACKUP_RECEIVED, "backup-received", "flows received as their backup")                    \
+	X(BACKUP_ENDED, "backup-ended", "flows whose backup this node no longer is: their home's") \
+	X(BACKUP_REFUSED, "backup-refused", "flows not backed up here: the table was full")        \
+	X(BACKUP_PROMOTED, "backup-promoted", "flows taken over from a home that was lost")        \
+	X(BACKUP_TAKEN, "backup-taken", "flows given up to the member that had taken them over")   \
 	X(FORWARD_L2, "forward-l2", "frames forwarded to a home by layer 2")                       \
 	X(FORWARD_TUNNEL, "forward-tunnel", "frames forwarded to a home by sealed datagram")       \
 	X(MSG_IN, "msg-in", "cluster messages received and accepted")                              \
@@ -85,6 +93,17 @@
 	X(PATH_REFUSED, "path-refused", "path messages from members that are no stage before")     \
 	X(TARGETS_SENT, "targets-sent", "weights told to the other dispatchers")                   \
 	X(TARGETS_RECEIVED, "targets-received", "weights taken over from other dispatchers")       \
+	X(WHO_HAS_SENT, "who-has-sent", "questions for a cookie's server sent to other members")   \
+	X(WHO_HAS_RECEIVED, "who-has-received", "questions for a cookie's server received")        \
+	X(HAVE_SENT, "have-sent", "such questions answered")                                       \
+	X(HAVE_RECEIVED, "have-received", "answers to such questions received")                    \
+	X(HAVE_UNASKED, "have-unasked", "answers to questions that are not open")                  \
+	X(FIND_NOBODY, "find-nobody", "servers of cookies that no other member is connected to")   \
+	X(FIND_LIMITED, "find-limited", "questions withheld or not answered: too many")            \
+	X(LEG_OPENED, "leg-opened", "connections by MAC to servers of services by l7/2")           \
+	X(RELAY_OUT, "relay-out", "connections to members that serve a request of this node's")    \
+	X(RELAY_IN, "relay-in", "connections of members whose requests this node serves")          \
+	X(LEG_RESET, "leg-reset", "connections by MAC reset because their other end was lost")     \
 	X(PROBE_SENT, "probe-sent", "probes sent through firewalls")                               \
 	X(PROBE_ANSWERED, "probe-answered", "probes of this node that came back")                  \
 	X(PROBE_UNEXPECTED, "probe-unexpected", "answers to no open probe")                        \

@@ -75,6 +75,9 @@ enum drop_class { DROP_CLASS_INFO, DROP_CLASS_POLICY, DROP_CLASS_ERROR, DROP_CLA
 	X(NO_SERVICE, "no-service", POLICY, "for a service's address, but no service fits")        \
 	X(NO_STACK, "no-stack", ERROR, "the private stack that serves it is not there")            \
 	X(STACK_STRAY, "stack-stray", ERROR, "from the private stack, of no flow that it serves")  \
+	X(NO_LEG, "no-leg", ERROR, "of a connection by MAC that is not, or no longer, known")      \
+	X(RELAY_REFUSED, "relay-refused", ERROR,                                                   \
+	  "relayed by a member for what is not relayed here")                                      \
 	X(TARGET_DOWN, "target-down", ERROR, "the flow's target went down")                        \
 	X(PATH_DOWN, "path-down", ERROR, "the flow's firewall went down")                          \
 	X(NAT_FULL, "nat-full", ERROR, "no free port left to rewrite the source to")               \

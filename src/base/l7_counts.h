@@ -7,7 +7,10 @@
 #ifndef BASE_L7_COUNTS_H
 #define BASE_L7_COUNTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/params.h"
 
 /* X(field, JSON name) */
 #define L7_SERVICE_COUNT_LIST(X)                                                                   \
@@ -58,6 +61,38 @@
 	X(bytes_in, "bytes_in")                                                                    \
 	X(bytes_out, "bytes_out")
 
+/* Of what another dispatcher relays to this one. What this one relays to it is counted as of a
+ * target. */
+#define L7_RELAY_COUNT_LIST(X)                                                                     \
+	X(connections, "connections") /* ever */                                                   \
+	X(connections_open, "connections_open")                                                    \
+	X(requests, "requests")                                                                    \
+	X(requests_open, "requests_open")                                                          \
+	X(errors, "errors") /* answered 502, 503 or 504, or not to the end */                      \
+	X(bytes_in, "bytes_in")                                                                    \
+	X(bytes_out, "bytes_out")
+
+/* In the place of a target's index: the dispatcher that is connected to the target, as index into
+ * members[] (HD-18). */
+#define L7_RELAY 0xff00u
+
+static inline bool l7_is_relay(uint16_t target)
+{
+	return target >= L7_RELAY && target < L7_RELAY + PARAMS_MEMBERS;
+}
+
+static inline uint16_t l7_relay_member(uint16_t target)
+{
+	return (uint16_t)(target - L7_RELAY);
+}
+
+/* Who is connected to the server of a cookie? */
+enum l7_found {
+	L7_FOUND_NOBODY,
+	L7_FOUND,
+	L7_FOUND_LATER, /* the others are being asked */
+};
+
 /* Whether a target may be given requests. */
 enum l7_standing {
 	L7_TARGET_DOWN,
@@ -72,6 +107,10 @@ struct l7_service_counts {
 
 struct l7_target_counts {
 	L7_TARGET_COUNT_LIST(L7_COUNT_FIELD)
+};
+
+struct l7_relay_counts {
+	L7_RELAY_COUNT_LIST(L7_COUNT_FIELD)
 #undef L7_COUNT_FIELD
 };
 

@@ -51,7 +51,7 @@ struct port_params {
 	uint32_t rx_buffer; /* bytes of the socket's receive buffer */
 	bool promiscuous;
 	bool offload;  /* packets of flows that have been judged are passed on by the kernel */
-	bool is_stack; /* joined to the node's private stack, whose device the daemon makes */
+	bool is_stack; /* joined to a private stack of the node, whose device the daemon makes */
 	bool has_mac;  /* an Ethernet address of the daemon's own, beside the device's */
 	struct macaddr mac;
 };
@@ -66,6 +66,7 @@ enum cluster_transport { TRANSPORT_MULTICAST, TRANSPORT_UNICAST };
 enum cluster_query { QUERY_CARRY, QUERY_HOLD };
 enum cluster_forward { FORWARD_AUTO, FORWARD_L2, FORWARD_TUNNEL };
 enum cluster_exception { EXCEPTION_DROP, EXCEPTION_RESET, EXCEPTION_PASS };
+enum cluster_tracking { TRACKING_LOOSE, TRACKING_STRICT };
 enum cluster_cipher { CIPHER_CHACHA20_POLY1305, CIPHER_AES_256_GCM };
 
 struct cluster_params {
@@ -96,6 +97,10 @@ struct cluster_params {
 	uint32_t source_rate;  /* queries per second of one source prefix (/24, /64) */
 	uint32_t source_burst;
 	uint32_t mtu; /* largest datagram on the cluster link (IP packet), 0 = device */
+	bool backup;  /* another member holds each flow's state, and takes it over (FC-17) */
+	enum cluster_tracking backup_tracking;
+	uint32_t backup_delay_ms;   /* flows that old are worth it */
+	uint32_t backup_refresh_ms; /* told again so often while they have traffic */
 };
 
 struct member_params {
@@ -186,6 +191,7 @@ struct params {
 	struct target_params *targets;
 	uint16_t *target_lists; /* indices of targets[] */
 	uint16_t stack_port;	/* where services by L7 are served, or PARAMS_NO_PORT */
+	uint16_t legs_port;	/* where connections by MAC come from, or PARAMS_NO_PORT */
 	struct l7_node_params l7;
 	char control_socket[PARAMS_PATH];
 	char control_group[PARAMS_NAME]; /* "" = root only */

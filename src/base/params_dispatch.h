@@ -26,6 +26,7 @@
 #define PARAMS_TARGETS 1024
 #define PARAMS_TARGET_LISTS 16384 /* entries of all services together */
 #define PARAMS_WEIGHT_MAX 256
+#define PARAMS_VIA 8 /* dispatchers that one target is connected to */
 #define PARAMS_NONE 0xffff /* no such index */
 
 /* A firewall that flows may run through. Its MAC address is looked up when something is sent. */
@@ -95,6 +96,7 @@ enum technology {
 	TECHNOLOGY_L4_2,
 	TECHNOLOGY_L4_3,
 	TECHNOLOGY_L7_3, /* requests are read, and go to the target's address */
+	TECHNOLOGY_L7_2, /* and go to its MAC: from the client's address, to the service's */
 };
 
 static inline bool technology_is_l7(enum technology t)
@@ -145,6 +147,11 @@ struct target_params {
 	uint16_t member; /* a dispatcher of the next stage: index into members[]; or PARAMS_NONE */
 	uint32_t weight; /* 0..PARAMS_WEIGHT_MAX; 0 = drained */
 	uint32_t max_connections; /* by L7, at once; 0 = no limit */
+	/* By L7: connected to these dispatchers (index into members[]), and not to this node: only
+	 * the clients of its cookies reach it, by relay. 0 = connected to this node, which is also
+	 * what a list says that has this node in it. */
+	uint32_t n_via;
+	uint16_t via[PARAMS_VIA];
 	struct check_params check;
 };
 

@@ -6,6 +6,10 @@
  * target. Its routes are services, too: entries of params.services without addresses, with targets,
  * an algorithm and counters of their own, that name the service they belong to. So whatever chooses
  * among the targets of a service chooses among those of a route.
+ *
+ * Connections that go by MAC address are made in a second private stack, that of the servers' side:
+ * by l7/2 from the client's address to the service's, at a server that holds that; and to another
+ * dispatcher that is connected to the server of a cookie, likewise (HD-18).
  */
 #ifndef BASE_PARAMS_L7_H
 #define BASE_PARAMS_L7_H
@@ -24,6 +28,15 @@ enum l7_content {
 /* How a client's cookie names its server (l7/cookie.h). */
 enum l7_cookie { L7_COOKIE_NONE, L7_COOKIE_INSERT, L7_COOKIE_PREFIX, L7_COOKIE_OWN };
 
+/* How the server of a cookie is found that is connected to another dispatcher; all but NONE also
+ * serve what others relay (HD-18). */
+enum l7_relay {
+	L7_RELAY_NONE,	 /* not at all: the cookie is unknown */
+	L7_RELAY_CONFIG, /* by `via` of the target */
+	L7_RELAY_ASK,	 /* the others are asked who is connected to it */
+	L7_RELAY_BOTH,	 /* the others are asked when the configuration does not tell */
+};
+
 enum l7_forwarded {
 	L7_FORWARDED_NONE,
 	L7_FORWARDED_X,	      /* X-Forwarded-For */
@@ -40,7 +53,8 @@ enum l7_forwarded {
 	X(server, "server-timeout", 60000)   /* server neither sends nor takes anything */         \
 	X(queue, "queue-timeout", 10000)     /* wait for a place at a server */                    \
 	X(idle, "idle-timeout", 30000)	     /* connection to a server without a request */        \
-	X(tunnel, "tunnel-timeout", 3600000) /* WebSocket or TLS, nothing either way */
+	X(tunnel, "tunnel-timeout", 3600000) /* WebSocket or TLS, nothing either way */       \
+	X(relay, "relay-timeout", 500)	     /* word of who is connected to a cookie's server */
 
 /* Of a service. */
 struct l7_params {
@@ -57,6 +71,7 @@ struct l7_params {
 	bool forwarded_believe; /* what such fields say already is kept and added to */
 	bool proxy_protocol;	/* version 2, in front of each connection to a server */
 	uint32_t forwarded;	/* enum l7_forwarded */
+	uint32_t relay;		/* enum l7_relay */
 	uint32_t max_idle;	/* idle connections kept to one target */
 	uint32_t max_queue;	/* requests that wait for one target */
 #define L7_TIMEOUT_FIELD(field, key, def) uint32_t field##_ms;

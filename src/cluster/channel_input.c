@@ -79,7 +79,7 @@ static enum counter handle(struct channel *ch, struct member *m, struct input *i
 	case WIRE_GOODBYE:
 		return goodbye(ch, m, in);
 	default:
-		return in->h.type <= WIRE_TARGETS ? COUNTER_MSG_IN : COUNTER_MSG_TYPE;
+		return in->h.type <= WIRE_BACKUP_ACK ? COUNTER_MSG_IN : COUNTER_MSG_TYPE;
 	}
 }
 

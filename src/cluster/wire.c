@@ -14,6 +14,7 @@
 #define CONFIRM_FLAGS (WIRE_CONFIRM_DELIVERED | WIRE_CONFIRM_FRAGMENT)
 #define HEARD_FLAGS WIRE_HEARD_MULTICAST
 #define TARGET_FLAGS WIRE_TARGET_DRAINED
+#define HAVE_FLAGS (WIRE_HAVE_YES | WIRE_HAVE_DRAINED)
 
 const char *wire_type_name(uint8_t type)
 {
@@ -418,4 +419,34 @@ bool wire_get_targets(struct rcur *c, struct wire_targets *m)
 			return false;
 	}
 	return complete(c);
+}
+
+void wire_put_who_has(struct wcur *c, const struct wire_who_has *m)
+{
+	wcur_u32(c, m->service);
+	wcur_u32(c, m->server);
+}
+
+bool wire_get_who_has(struct rcur *c, struct wire_who_has *m)
+{
+	m->service = rcur_u32(c);
+	m->server = rcur_u32(c);
+	return complete(c) && m->service != 0 && m->server != 0;
+}
+
+void wire_put_have(struct wcur *c, const struct wire_have *m)
+{
+	wcur_u32(c, m->service);
+	wcur_u32(c, m->server);
+	wcur_u8(c, m->flags);
+}
+
+bool wire_get_have(struct rcur *c, struct wire_have *m)
+{
+	m->service = rcur_u32(c);
+	m->server = rcur_u32(c);
+	m->flags = rcur_u8(c);
+	/* drained is something that it has */
+	return complete(c) && m->service != 0 && m->server != 0 && (m->flags & ~HAVE_FLAGS) == 0 &&
+	       m->flags != WIRE_HAVE_DRAINED;
 }

@@ -57,7 +57,13 @@
 	X(YIELD, 10, "yield")                                                                      \
 	X(PATH, 11, "path")                                                                        \
 	X(PATH_ASK, 12, "path-ask")                                                                \
-	X(TARGETS, 13, "targets")
+	X(TARGETS, 13, "targets")                                                                  \
+	X(WHO_HAS, 14, "who-has")                                                                  \
+	X(HAVE, 15, "have")                                                                        \
+	X(BACKUP, 16, "backup")                                                                    \
+	X(BACKUP_END, 17, "backup-end")                                                            \
+	X(TAKEN, 18, "taken")                                                                      \
+	X(BACKUP_ACK, 19, "backup-ack")
 
 #define WIRE_TYPE_ENUM(sym, value, name) WIRE_##sym = value,
 enum wire_type { WIRE_TYPE_LIST(WIRE_TYPE_ENUM) };
@@ -207,5 +213,22 @@ struct wire_targets {
 };
 void wire_put_targets(struct wcur *c, const struct wire_targets *m);
 bool wire_get_targets(struct rcur *c, struct wire_targets *m);
+
+/* WHO_HAS: to all dispatchers, who is connected to the server that a cookie names? HAVE: the answer
+ * of each, to the asker (HD-18). Names as base/name_id.h has them, never 0. */
+struct wire_who_has {
+	uint32_t service, server;
+};
+void wire_put_who_has(struct wcur *c, const struct wire_who_has *m);
+bool wire_get_who_has(struct rcur *c, struct wire_who_has *m);
+
+#define WIRE_HAVE_YES 1	    /* the sender is connected to it, and takes relays of the service */
+#define WIRE_HAVE_DRAINED 2 /* it takes nobody new, but its cookies still hold */
+struct wire_have {
+	uint32_t service, server;
+	uint8_t flags;
+};
+void wire_put_have(struct wcur *c, const struct wire_have *m);
+bool wire_get_have(struct rcur *c, struct wire_have *m);
 
 #endif

@@ -28,22 +28,19 @@ static void refuse_all(struct reader *r, cfg_t *s, const char *const *options,
 
 /* --- what goes without L7, and with it -------------------------------------------------------- */
 
+#define BY_L7 "technology = \"l7/2\" or \"l7/3\""
+
+const char *reader_l7_word(const struct service_params *s)
+{
+	return s->technology == TECHNOLOGY_L7_2 ? "l7/2" : "l7/3";
+}
+
 #define TIMEOUT_KEY(field, key, def) key,
-static const char *const l7_only[] = {"content",
-				      "cookie",
-				      "cookie-name",
-				      "cookie-pattern",
-				      "cookie-domain",
-				      "cookie-age",
-				      "cookie-secure",
-				      "cookie-epoch",
-				      "cookie-drain",
-				      "forwarded",
-				      "forwarded-believe",
-				      "proxy-protocol",
-				      "max-idle",
-				      "max-queue",
-				      L7_TIMEOUT_LIST(TIMEOUT_KEY) NULL};
+static const char *const l7_only[] = {
+	"content",	 "cookie",     "cookie-name",	    "cookie-pattern",
+	"cookie-domain", "cookie-age", "cookie-secure",	    "cookie-epoch",
+	"cookie-drain",	 "forwarded",  "forwarded-believe", "proxy-protocol",
+	"relay",	 "max-idle",   "max-queue",	    L7_TIMEOUT_LIST(TIMEOUT_KEY) NULL};
 #undef TIMEOUT_KEY
 
 /* "l4/2" is also what stands there for a bad word. */
@@ -56,12 +53,12 @@ static bool is_l4(cfg_t *s, const struct service_params *service)
 
 static void check_l4(struct reader *r, cfg_t *s)
 {
-	refuse_all(r, s, l7_only, "technology = \"l7/3\"");
+	refuse_all(r, s, l7_only, BY_L7);
 	if (cfg_size(s, "route") > 0) {
 		cfg_t *route = cfg_getnsec(s, "route", 0);
 
 		reader_error(r, reader_section_pos(r, route), route, NULL,
-			     "goes with technology = \"l7/3\" only; l4 reads no requests");
+			     "goes with " BY_L7 " only; l4 reads no requests");
 	}
 }
 
@@ -69,20 +66,22 @@ static void check_l4(struct reader *r, cfg_t *s)
 
 static void check_listens(struct reader *r, cfg_t *section, const struct service_params *s)
 {
+	const char *word = reader_l7_word(s);
 	uint32_t n = 0;
 
 	if (s->proto != 0 && s->proto != 6)
 		reader_error(r, reader_option_pos(r, section, "protocol"), section, "protocol",
-			     "technology \"l7/3\" is for TCP; allowed is tcp");
+			     "technology \"%s\" is for TCP; allowed is tcp", word);
 	if (cfg_size(section, "ports") == 0)
 		reader_error(r, reader_section_pos(r, section), section, NULL,
-			     "option \"ports\" is missing or empty; technology \"l7/3\" listens on "
-			     "each, give at least one port");
+			     "option \"ports\" is missing or empty; technology \"%s\" listens on "
+			     "each, give at least one port",
+			     word);
 	for (uint32_t i = 0; i < s->n_ports; i++)
 		n += (uint32_t)s->ports[i].hi - s->ports[i].lo + 1;
 	if (n > PARAMS_L7_PORTS)
 		reader_error(r, reader_option_pos(r, section, "ports"), section, "ports",
-			     "%u ports; technology \"l7/3\" listens on each, allowed are %d", n,
+			     "%u ports; technology \"%s\" listens on each, allowed are %d", n, word,
 			     PARAMS_L7_PORTS);
 }
 
@@ -209,6 +208,78 @@ static void check_cookie(struct reader *r, cfg_t *section, const struct l7_param
 			     "cluster's, so that all dispatchers understand them");
 }
 
+/* --- relays ----------------------------------------------------------------------------------- */
+
+static bool is_by_config(const struct l7_params *l7)
+{
+	return l7->relay == L7_RELAY_CONFIG || l7->relay == L7_RELAY_BOTH;
+}
+
+static void check_relay(struct reader *r, cfg_t *section, const struct l7_params *l7)
+{
+	const struct params *p = r->params;
+	struct report_pos at = reader_option_pos(r, section, "relay");
+
+	if (l7->relay != L7_RELAY_ASK && l7->relay != L7_RELAY_BOTH)
+		refuse(r, section, "relay-timeout", "relay = \"ask\" or \"both\"");
+	if (l7->relay == L7_RELAY_NONE)
+		return;
+	if (l7->cookie == L7_COOKIE_NONE)
+		refuse(r, section, "relay", "\"cookie\"");
+	else if (l7->cookie == L7_COOKIE_OWN && !p->cluster.enabled) /* of others said already */
+		reader_error(r, at, section, "relay",
+			     "needs a section cluster { }: relays go to other members");
+	if (p->cluster.enabled && p->n_members == 1)
+		reader_warning(r, at, section, "relay",
+			       "there is no member but this node, so nobody to relay to");
+}
+
+/* A word that is none is reported by itself, and stands for "none". */
+static bool is_relay_known(const struct reader *r, uint32_t service)
+{
+	const struct service_params *s = &r->params->services[service];
+	cfg_t *section = r->service_section[s->route_of == PARAMS_NONE ? service : s->route_of];
+	const struct kept_value *v = reader_value(section, "relay", 0);
+
+	return (technology_is_l7(s->technology) || is_l4(section, s)) &&
+	       (s->l7.relay != L7_RELAY_NONE || !v || strcmp(v->text, "none") == 0);
+}
+
+void reader_check_remote(struct reader *r, uint32_t service, const char *option,
+			 const struct target_params *t)
+{
+	const struct service_params *s = &r->params->services[service];
+	cfg_t *section = r->service_section[service];
+	const char *allowed = NULL;
+
+	if (!is_relay_known(r, service))
+		return;
+	if (!technology_is_l7(s->technology) || !is_by_config(&s->l7))
+		allowed = "allowed with services by L7 that have relay = \"config\" or \"both\"";
+	else if (strcmp(option, "sorry") == 0)
+		allowed = "allowed is one that is";
+	if (allowed)
+		reader_error(r, reader_name_pos(r, section, option, t->name), section, option,
+			     "target \"%s\" is not connected to this node, but \"via\" others; %s",
+			     t->name, allowed);
+}
+
+/* New clients would have nobody. */
+void reader_check_any_near(struct reader *r, uint32_t service)
+{
+	const struct params *p = r->params;
+	const struct service_params *s = &p->services[service];
+	cfg_t *section = r->service_section[service];
+
+	for (uint32_t i = 0; i < s->targets.n; i++)
+		if (p->targets[p->target_lists[s->targets.first + i]].n_via == 0)
+			return;
+	if (s->targets.n > 0 && technology_is_l7(s->technology) && is_by_config(&s->l7))
+		reader_error(r, reader_option_pos(r, section, "targets"), section, "targets",
+			     "none of them is connected to this node, all are \"via\" others; give "
+			     "at least one that is");
+}
+
 /* --- a service -------------------------------------------------------------------------------- */
 
 static bool is_used_by(const struct service_params *s, const struct params *p, uint16_t target)
@@ -253,9 +324,17 @@ static void check_ids(struct reader *r, uint32_t service)
 
 static void check_tls(struct reader *r, cfg_t *section)
 {
-	static const char *const of_requests[] = {
-		"cookie",	"cookie-name",	"cookie-drain", "forwarded", "forwarded-believe",
-		"keep-timeout", "idle-timeout", "max-idle",	NULL};
+	static const char *const of_requests[] = {"cookie",
+						  "cookie-name",
+						  "cookie-drain",
+						  "forwarded",
+						  "forwarded-believe",
+						  "keep-timeout",
+						  "idle-timeout",
+						  "max-idle",
+						  "relay",
+						  "relay-timeout",
+						  NULL};
 
 	refuse_all(r, section, of_requests,
 		   "content = \"http\"; of TLS nothing but the server's name is read,");
@@ -267,10 +346,12 @@ static void check_service(struct reader *r, uint32_t i)
 	cfg_t *section = r->service_section[i];
 
 	check_listens(r, section, s);
-	if (s->l7.content == L7_CONTENT_TLS)
+	if (s->l7.content == L7_CONTENT_TLS) {
 		check_tls(r, section);
-	else
+	} else {
 		check_cookie(r, section, &s->l7);
+		check_relay(r, section, &s->l7);
+	}
 	if (s->l7.forwarded == L7_FORWARDED_NONE)
 		refuse(r, section, "forwarded-believe", "\"forwarded\"");
 	check_ids(r, i);
@@ -374,8 +455,8 @@ void reader_check_l7(struct reader *r, uint32_t service)
 
 /* --- the node --------------------------------------------------------------------------------- */
 
-/* A limit that nothing goes by. */
-static void check_limit(struct reader *r, uint16_t target)
+/* Something that nothing goes by. */
+static void check_l7_target(struct reader *r, uint16_t target, const char *option)
 {
 	const struct params *p = r->params;
 	cfg_t *s = r->target_section[target];
@@ -389,41 +470,54 @@ static void check_limit(struct reader *r, uint16_t target)
 		l4 |= is_l4(r->service_section[i], &p->services[i]);
 	}
 	if (l4)
-		refuse(r, s, "max-connections", "services of technology = \"l7/3\"");
+		refuse(r, s, option, "services of " BY_L7);
 }
 
-static void check_stack_name(struct reader *r)
+static bool is_stack_name(const char *name)
+{
+	return strcmp(name, READER_STACK) == 0 || strcmp(name, READER_STACK_SERVERS) == 0;
+}
+
+static void check_stack_ports(struct reader *r, uint32_t n_stacks)
 {
 	const struct params *p = r->params;
+	const uint32_t max = PARAMS_PORTS - n_stacks;
 
-	for (uint32_t i = 0; i < p->n_ports; i++)
-		if (strcmp(p->ports[i].name, READER_STACK) == 0 ||
-		    strcmp(p->ports[i].segment, READER_STACK) == 0)
+	for (uint32_t i = 0; i < p->n_ports; i++) {
+		const struct port_params *port = &p->ports[i];
+		const char *name = is_stack_name(port->name) ? port->name : port->segment;
+
+		if (is_stack_name(name))
 			reader_error(r, reader_section_pos(r, r->port_section[i]),
 				     r->port_section[i], NULL,
-				     "the name \"" READER_STACK "\" is taken by the private stack "
-				     "of services by L7; allowed is any other");
-	if (p->n_ports == PARAMS_PORTS)
-		reader_error(r, reader_section_pos(r, r->port_section[p->n_ports - 1]),
-			     r->port_section[p->n_ports - 1], NULL,
-			     "one port too many; the private stack of services by L7 is one, too, "
-			     "allowed are %d beside it",
-			     PARAMS_PORTS - 1);
+				     "the name \"%s\" is taken by the private stack of services by "
+				     "L7; allowed is any other",
+				     name);
+	}
+	if (p->n_ports > max)
+		reader_error(r, reader_section_pos(r, r->port_section[max]), r->port_section[max],
+			     NULL,
+			     "a port too many; the private stack%s of services by L7 %s, too, "
+			     "allowed are %u beside %s",
+			     n_stacks > 1 ? "s" : "", n_stacks > 1 ? "are two" : "is one", max,
+			     n_stacks > 1 ? "them" : "it");
 }
 
 void reader_check_l7_node(struct reader *r)
 {
 	const struct params *p = r->params;
 	cfg_t *s = reader_section(r->root, "l7");
-	bool l7 = false;
+	const uint32_t n_stacks = reader_n_stacks(p);
 
-	for (uint32_t i = 0; i < p->n_services; i++)
-		l7 |= technology_is_l7(p->services[i].technology);
-	if (l7)
-		check_stack_name(r);
+	if (n_stacks > 0)
+		check_stack_ports(r, n_stacks);
 	for (uint16_t i = 0; i < p->n_targets; i++)
 		if (p->targets[i].max_connections > 0)
-			check_limit(r, i);
+			check_l7_target(r, i, "max-connections");
+	/* of a remote one each service has been checked */
+	for (uint16_t i = 0; i < p->n_targets; i++)
+		if (p->targets[i].n_via == 0)
+			check_l7_target(r, i, "via");
 	if (s && p->l7.log == L7_LOG_NONE && *p->l7.log_file)
 		refuse(r, s, "access-log-file", "access-log = \"combined\" or \"json\"");
 }

@@ -25,7 +25,7 @@ static void check_member_target(struct reader *r, cfg_t *s)
 {
 	static const char *const of_servers[] = {"addresses",  "port",	     "check",
 						 "check-port", "check-path", "check-host",
-						 "agent-port", NULL};
+						 "agent-port", "via",	     NULL};
 
 	for (unsigned i = 0; of_servers[i]; i++)
 		refuse(r, s, of_servers[i], "a server, not with \"member\",");
@@ -82,12 +82,13 @@ static void check_target(struct reader *r, uint32_t i)
 		check_member_target(r, s);
 		return;
 	}
-	if (cfg_size(s, "addresses") == 0)
+	if (cfg_size(s, "addresses") == 0 && t->n_via == 0)
 		reader_error(r, reader_section_pos(r, s), s, NULL,
 			     "neither \"addresses\" of a server nor \"member\"; give one of them");
-	if (t->has_v4)
+	/* of a remote one it is another network's */
+	if (t->has_v4 && t->n_via == 0)
 		check_server_address(r, s, &t->v4);
-	if (t->has_v6)
+	if (t->has_v6 && t->n_via == 0)
 		check_server_address(r, s, &t->v6);
 	check_options(r, t, s);
 	check_request(r, s, "check-path", t->check.path);
@@ -97,7 +98,8 @@ static void check_target(struct reader *r, uint32_t i)
 /* --- a service and one of its targets -------------------------------------------------------- */
 
 struct use {
-	const struct service_params *service;
+	uint32_t index;
+	const struct service_params *service; /* of a route that whose it is, which has addresses */
 	cfg_t *section;
 	const char *option; /* "targets" or "sorry" */
 	const struct target_params *target;
@@ -171,7 +173,12 @@ static bool may_be_near(const struct params *p, const struct ipaddr *a)
 
 static bool has_family(const struct ipaddr *a, uint32_t n, bool v4);
 
-/* l4/2: frames go to the server's MAC address. */
+static const char *word(const struct use *u)
+{
+	return technology_is_l7(u->service->technology) ? reader_l7_word(u->service) : "l4/2";
+}
+
+/* l4/2, l7/2: frames go to the server's MAC address. */
 static void check_use_near(struct reader *r, const struct use *u)
 {
 	const struct service_params *s = u->service;
@@ -185,8 +192,8 @@ static void check_use_near(struct reader *r, const struct use *u)
 			continue;
 		reader_error(r, use_pos(r, u), u->section, u->option,
 			     "target \"%s\": %s is on the network of no port of a dispatcher; "
-			     "allowed with technology \"l4/2\" are servers on a segment of one",
-			     u->target->name, ipaddr_text(text, a));
+			     "allowed with technology \"%s\" are servers on a segment of one",
+			     u->target->name, ipaddr_text(text, a), word(u));
 	}
 }
 
@@ -206,13 +213,13 @@ static void check_use_own(struct reader *r, const struct use *u)
 			     t->name, ipaddr_text(text, v4 ? &t->v4 : &t->v6));
 }
 
-/* Said so: it is also what stands there for a bad word. */
-static bool is_l4_2(const struct use *u)
+/* "l4/2" said so: it is also what stands there for a bad word. */
+static bool is_by_mac(const struct use *u)
 {
 	const struct kept_value *v;
 
 	if (u->service->technology != TECHNOLOGY_L4_2)
-		return false;
+		return u->service->technology == TECHNOLOGY_L7_2;
 	v = reader_value(u->section, "technology", 0);
 	return v && strcmp(v->text, "l4/2") == 0;
 }
@@ -224,31 +231,36 @@ static void check_use(struct reader *r, const struct use *u)
 
 	if (t->member != PARAMS_NONE && l7)
 		reader_error(r, use_pos(r, u), u->section, u->option,
-			     "target \"%s\" is a member; allowed with technology \"l7/3\" are "
+			     "target \"%s\" is a member; allowed with technology \"%s\" are "
 			     "servers, with \"addresses\"",
-			     t->name);
+			     t->name, word(u));
 	else if (t->member != PARAMS_NONE)
 		check_use_member(r, u);
-	if (t->member != PARAMS_NONE)
+	else if (t->n_via > 0)
+		reader_check_remote(r, u->index, u->option, t);
+	if (t->member != PARAMS_NONE || t->n_via > 0)
 		return;
-	if ((t->has_v4 || t->has_v6) && !l7)
+	if ((t->has_v4 || t->has_v6) && u->service->technology != TECHNOLOGY_L7_3)
 		check_use_family(r, u);
-	if (is_l4_2(u))
+	if (is_by_mac(u))
 		check_use_near(r, u);
 	else
 		check_use_own(r, u);
-	if (t->port != 0 && is_l4_2(u))
+	if (t->port != 0 && is_by_mac(u))
 		reader_error(r, use_pos(r, u), u->section, u->option,
 			     "target \"%s\" has a \"port\" of its own; allowed with technology "
-			     "\"l4/3\" only, l4/2 leaves the port as it is",
-			     t->name);
+			     "\"l4/3\" or \"l7/3\" only, %s leaves the port as it is",
+			     t->name, word(u));
 }
 
-static void check_targets_of(struct reader *r, const struct service_params *s, cfg_t *section)
+static void check_targets_of(struct reader *r, uint32_t service, cfg_t *section)
 {
 	const struct params *p = r->params;
-	struct use u = {.service = s, .section = section, .option = "targets"};
+	const struct service_params *s = &p->services[service];
+	struct use u = {.index = service, .service = s, .section = section, .option = "targets"};
 
+	if (s->route_of != PARAMS_NONE)
+		u.service = &p->services[s->route_of];
 	for (uint32_t i = 0; i < s->targets.n; i++) {
 		uint16_t index = p->target_lists[s->targets.first + i];
 
@@ -362,8 +374,9 @@ static void check_sources(struct reader *r, const struct service_params *s, cfg_
 		return;
 	if (s->technology != TECHNOLOGY_L4_3)
 		reader_error(r, at, section, "sources", "goes with technology = \"l4/3\" only; %s",
-			     s->technology == TECHNOLOGY_L4_2
-				     ? "l4/2 rewrites no address"
+			     s->technology == TECHNOLOGY_L4_2 ? "l4/2 rewrites no address"
+			     : s->technology == TECHNOLOGY_L7_2
+				     ? "with l7/2 servers see the client's"
 				     : "with l7/3 servers see the node's own address");
 	else
 		check_sources_answered(r, s, section);
@@ -485,7 +498,7 @@ static void check_round_robin(struct reader *r, const struct service_params *s, 
 	for (uint32_t i = 0; i < s->targets.n; i++) {
 		const struct target_params *t = &p->targets[p->target_lists[s->targets.first + i]];
 
-		if (t->weight == 0)
+		if (t->weight == 0 || t->n_via > 0)
 			continue;
 		if (one && one->weight != t->weight) {
 			const struct target_params *heavy = t->weight > one->weight ? t : one;
@@ -560,7 +573,8 @@ void reader_check_services(struct reader *r)
 		const struct service_params *s = &p->services[i];
 		cfg_t *section = r->service_section[i];
 
-		check_targets_of(r, s, section);
+		check_targets_of(r, i, section);
+		reader_check_any_near(r, i);
 		reader_check_l7(r, i);
 		check_round_robin(r, s, section);
 		if (s->route_of != PARAMS_NONE)

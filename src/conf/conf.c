@@ -45,7 +45,7 @@ static void read_values(struct reader *r)
 	reader_dispatchers(r);
 	reader_check(r);
 	if (report_count(r->report) == 0)
-		reader_stack_port(r);
+		reader_finish_l7(r);
 }
 
 /* The scanner lets nothing through that libconfuse would refuse, so this is not seen. */
@@ -67,7 +67,7 @@ static struct params *read_scan(const struct scan *scan, const char *name, struc
 		report_no_memory(report);
 		goto out;
 	}
-	r.params->stack_port = PARAMS_NO_PORT;
+	r.params->stack_port = r.params->legs_port = PARAMS_NO_PORT;
 	snprintf(r.params->file, sizeof(r.params->file), "%s", name);
 	cfg_set_error_function(r.root, library_error);
 	if (cfg_parse_buf(r.root, scan_output(scan)) == CFG_SUCCESS)

@@ -102,9 +102,14 @@ void reader_dispatchers(struct reader *r);
 void reader_service_targets(struct reader *r, cfg_t *section, struct service_params *s);
 /* The routes of a service by L7, which is the last service so far, become services behind it. */
 void reader_l7_routes(struct reader *r, cfg_t *section);
-#define READER_STACK "stack" /* name of the port of the private stack */
-/* When all is well: the port of the private stack, if any service is by L7. */
-void reader_stack_port(struct reader *r);
+/* Names of the ports of the private stacks, of the clients' side and of the servers'. */
+#define READER_STACK "stack"
+#define READER_STACK_SERVERS "stack-servers"
+/* Private stacks that the services need: none, one, or with connections by MAC two. */
+uint32_t reader_n_stacks(const struct params *p);
+/* When all is well: the ports of the private stacks; and what is another dispatcher's business is
+ * taken out of targets that this node is not connected to. */
+void reader_finish_l7(struct reader *r);
 
 /* What has to fit together; conf/check.c, check_dispatch.c, check_service.c and check_l7.c. */
 void reader_check(struct reader *r);
@@ -127,5 +132,12 @@ void reader_check_l7(struct reader *r, uint32_t service);
  * round; reported. */
 bool reader_check_shared(struct reader *r, uint32_t service);
 void reader_check_l7_node(struct reader *r);
+/* The name of a service's technology by L7. */
+const char *reader_l7_word(const struct service_params *s);
+/* Whether the service may name a target that this node is not connected to: reported if not. */
+void reader_check_remote(struct reader *r, uint32_t service, const char *option,
+			 const struct target_params *t);
+/* One at least of the targets of a service or route is connected to this node. */
+void reader_check_any_near(struct reader *r, uint32_t service);
 
 #endif

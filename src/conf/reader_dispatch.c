@@ -94,6 +94,17 @@ static void read_target_addresses(struct reader *r, cfg_t *section, struct targe
 	}
 }
 
+/* A list with this node in it says no more than none: the file may serve many nodes. */
+static void read_target_via(struct reader *r, cfg_t *section, struct target_params *t)
+{
+	const int self = reader_find(r->params, SCHEMA_MEMBER, r->params->node);
+
+	reader_names(r, section, "via", SCHEMA_MEMBER, t->via, PARAMS_VIA, &t->n_via);
+	for (uint32_t i = 0; i < t->n_via; i++)
+		if (t->via[i] == self)
+			t->n_via = 0;
+}
+
 void reader_targets(struct reader *r)
 {
 	struct params *p = r->params;
@@ -118,6 +129,7 @@ void reader_targets(struct reader *r)
 		t->line = reader_section_pos(r, section).line;
 		reader_options(r, section, &schema_target, t);
 		read_target_addresses(r, section, t);
+		read_target_via(r, section, t);
 	}
 }
 

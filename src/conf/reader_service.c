@@ -1,5 +1,6 @@
 /*
- * Services, the routes of those by L7, and the port of the private stack that these make necessary.
+ * Services, the routes of those by L7, and the ports of the private stacks that these make
+ * necessary.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -173,27 +174,63 @@ void reader_l7_routes(struct reader *r, cfg_t *section)
 	}
 }
 
-/* --- the private stack ----------------------------------------------------------------------- */
+/* --- the private stacks ---------------------------------------------------------------------- */
 
-/* Checked before: one dispatcher serves, the name is free, and there is room. */
-void reader_stack_port(struct reader *r)
+uint32_t reader_n_stacks(const struct params *p)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->n_services; i++) {
+		const struct service_params *s = &p->services[i];
+
+		if (!technology_is_l7(s->technology))
+			continue;
+		if (s->technology == TECHNOLOGY_L7_2 || s->l7.relay != L7_RELAY_NONE)
+			return 2;
+		n = 1;
+	}
+	return n;
+}
+
+static uint16_t add_stack_port(struct reader *r, const char *name, struct dispatcher_params *d)
 {
 	struct params *p = r->params;
-	struct dispatcher_params *serving = NULL;
-	bool wanted = false;
+	const uint16_t index = (uint16_t)p->n_ports++;
+	struct port_params *port = &p->ports[index];
 
-	for (uint32_t i = 0; i < p->n_services; i++)
-		wanted |= technology_is_l7(p->services[i].technology);
+	reader_options(r, NULL, &schema_port, port);
+	memcpy(port->name, name, strlen(name) + 1);
+	memcpy(port->segment, name, strlen(name) + 1);
+	port->is_stack = true;
+	d->ports[d->n_ports++] = index;
+	return index;
+}
+
+/* Checked before: one dispatcher serves, the names are free, and there is room. */
+static void add_stack_ports(struct reader *r)
+{
+	struct params *p = r->params;
+	const uint32_t n = reader_n_stacks(p);
+	struct dispatcher_params *serving = NULL;
+
 	for (uint32_t i = 0; i < p->n_dispatchers; i++)
 		if (p->dispatchers[i].role != DISPATCH_OUTER)
 			serving = &p->dispatchers[i];
-	if (!wanted || !serving)
+	if (n == 0 || !serving)
 		return;
-	struct port_params *port = &p->ports[p->n_ports];
-	reader_options(r, NULL, &schema_port, port);
-	memcpy(port->name, READER_STACK, sizeof(READER_STACK));
-	memcpy(port->segment, READER_STACK, sizeof(READER_STACK));
-	port->is_stack = true;
-	p->stack_port = (uint16_t)p->n_ports++;
-	serving->ports[serving->n_ports++] = p->stack_port;
+	p->stack_port = add_stack_port(r, READER_STACK, serving);
+	if (n > 1)
+		p->legs_port = add_stack_port(r, READER_STACK_SERVERS, serving);
+}
+
+void reader_finish_l7(struct reader *r)
+{
+	struct params *p = r->params;
+
+	add_stack_ports(r);
+	for (uint32_t i = 0; i < p->n_targets; i++)
+		if (p->targets[i].n_via > 0) {
+			p->targets[i].check.kind = CHECK_NONE;
+			p->targets[i].check.agent_port = 0;
+		}
 }

@@ -27,12 +27,31 @@ static void compare(struct comparison *c, const struct schema_section *s, const 
 	}
 }
 
-/* The stack's port is the last, and not of the file. */
+/* The private stacks' ports are the last, and not of the file. */
+static uint32_t n_stacks(const struct params *p)
+{
+	if (p->stack_port == PARAMS_NO_PORT)
+		return 0;
+	return p->legs_port == PARAMS_NO_PORT ? 1 : 2;
+}
+
+static void compare_stacks(struct comparison *c, const struct params *old, const struct params *new)
+{
+	const uint32_t n_old = n_stacks(old), n_new = n_stacks(new);
+	const bool all = n_old == 0 || n_new == 0;
+
+	if (n_old == n_new)
+		return;
+	fprintf(c->out, "the %s service by %s was %s, which needs a restart\n",
+		n_new > n_old ? "first" : "last",
+		all ? "L7" : "technology \"l7/2\" or with \"relay\"",
+		n_new > n_old ? "added" : "removed");
+	c->n++;
+}
+
 static void compare_ports(struct comparison *c, const struct params *old, const struct params *new)
 {
-	const bool old_stack = old->stack_port != PARAMS_NO_PORT;
-	const bool new_stack = new->stack_port != PARAMS_NO_PORT;
-	const uint32_t n_old = old->n_ports - old_stack, n_new = new->n_ports - new_stack;
+	const uint32_t n_old = old->n_ports - n_stacks(old), n_new = new->n_ports - n_stacks(new);
 
 	for (uint32_t i = 0; i < n_old && i < n_new; i++) {
 		const struct port_params *a = &old->ports[i], *b = &new->ports[i];
@@ -50,11 +69,7 @@ static void compare_ports(struct comparison *c, const struct params *old, const 
 		fprintf(c->out, "the number of ports has changed, which needs a restart\n");
 		c->n++;
 	}
-	if (old_stack != new_stack) {
-		fprintf(c->out, "the %s service by L7 was %s, which needs a restart\n",
-			new_stack ? "first" : "last", new_stack ? "added" : "removed");
-		c->n++;
-	}
+	compare_stacks(c, old, new);
 }
 
 /* Flows belong to a dispatcher by its place in the file. */

@@ -65,6 +65,7 @@ static const char *const cipher_words[] = {"chacha20-poly1305", "aes-256-gcm", N
 static const char *const query_words[] = {"carry", "hold", NULL};
 static const char *const forward_words[] = {"auto", "l2", "tunnel", NULL};
 static const char *const exception_words[] = {"drop", "reset", "pass", NULL};
+static const char *const tracking_words[] = {"loose", "strict", NULL};
 static const char *const action_words[] = {"pass", "drop", "reject", NULL};
 static const char *const refusal_words[] = {"drop", "reject", NULL};
 static const char *const role_words[] = {"outer", "inner", "stage", NULL};
@@ -77,9 +78,10 @@ static const char *const algorithm_words[] = {
 	"source", NULL};
 static const char *const unknown_words[] = {"drop", "reset", "pass", NULL};
 static const char *const down_words[] = {"move", "reset", "keep", NULL};
-static const char *const technology_words[] = {"l4/2", "l4/3", "l7/3", NULL};
+static const char *const technology_words[] = {"l4/2", "l4/3", "l7/3", "l7/2", NULL};
 static const char *const content_words[] = {"http", "tls", NULL};
 static const char *const cookie_words[] = {"none", "insert", "prefix", "own", NULL};
+static const char *const relay_words[] = {"none", "config", "ask", "both", NULL};
 static const char *const forwarded_words[] = {"none", "x-forwarded-for", "forwarded", "both", NULL};
 static const char *const access_log_words[] = {"none", "combined", "json", NULL};
 static const char *const affinity_words[] = {"none", "source", NULL};
@@ -152,6 +154,11 @@ static const struct schema_option cluster_options[] = {
 	NUMBER("source-rate", cluster_params, source_rate, 0, 1, 10000000, 5000),
 	NUMBER("source-burst", cluster_params, source_burst, 0, 1, 10000000, 2000),
 	NUMBER("mtu", cluster_params, mtu, 0, 0, 65535, 0),
+	BOOL("backup", cluster_params, backup, SCHEMA_RESTART, 1),
+	TIME("backup-delay", cluster_params, backup_delay_ms, 0, 0, HOUR, 1000),
+	TIME("backup-refresh", cluster_params, backup_refresh_ms, 0, 100, HOUR, 15000),
+	WORD("backup-tracking", cluster_params, backup_tracking, 0, TRACKING_LOOSE, tracking_words,
+	     TRACKING_LOOSE),
 	END,
 };
 
@@ -273,6 +280,7 @@ static const struct schema_option service_options[] = {
 	     L7_FORWARDED_NONE),
 	BOOL("forwarded-believe", service_params, l7.forwarded_believe, 0, false),
 	BOOL("proxy-protocol", service_params, l7.proxy_protocol, 0, false),
+	WORD("relay", service_params, l7.relay, 0, L7_RELAY_NONE, relay_words, L7_RELAY_NONE),
 	NUMBER("max-idle", service_params, l7.max_idle, 0, 0, 65536, 64),
 	NUMBER("max-queue", service_params, l7.max_queue, 0, 0, 65536, 1024),
 #define L7_TIMEOUT_OPTION(field, key, def)                                                         \
@@ -307,6 +315,7 @@ static const struct schema_option l7_options[] = {
 static const struct schema_option target_options[] = {
 	LIST("addresses", "one IPv4 address, one IPv6 address, or one of each"),
 	NAMED(SCHEMA_MEMBER, "member", target_params, member, 0),
+	LIST("via", "names of member sections"),
 	NUMBER("port", target_params, port, 0, 0, 65535, 0),
 	WEIGHT(target_params, weight),
 	NUMBER("max-connections", target_params, max_connections, 0, 0, 1048576, 0),

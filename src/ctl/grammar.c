@@ -48,6 +48,12 @@ static const struct keyword shows[] = {
 	{"targets", FILTER_BIT(STATE) | FILTER_BIT(SERVICE) | FILTER_BIT(TARGET),
 	 "targets, their health, weight and traffic"},
 	{"cookies", FILTER_BIT(SERVICE), "cookies of services by L7, and what became of them"},
+	{"relays", FILTER_BIT(STATE) | FILTER_BIT(HOME) | FILTER_BIT(TARGET),
+	 "what passes between this dispatcher and others for cookies"},
+	{"matching",
+	 FILTER_OF_FLOW | FILTER_BIT(STATE) | FILTER_BIT(HOME) | FILTER_BIT(SERVICE) |
+		 FILTER_BIT(TARGET),
+	 "connections by MAC address, and which target serves each"},
 	{"config", 0, "main settings in force"},
 	{"version", 0, "versions of daemon, tool and libraries"},
 	{NULL, 0, NULL},

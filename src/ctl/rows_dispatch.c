@@ -80,6 +80,7 @@ static const struct column service_columns[] = {
 };
 
 /* "web1 web2(down) sorry1(sorry)" */
+/* That a target is remote is no trouble. */
 static void service_targets(struct table *t, const json_t *record)
 {
 	const json_t *list = json_object_get(record, "targets"), *x;
@@ -91,7 +92,7 @@ static void service_targets(struct table *t, const json_t *record)
 		const char *s = text_field(x, "state", "-");
 		bool up = strcmp(s, "up") == 0;
 
-		tint = up ? tint : TINT_WARN;
+		tint = up || strcmp(s, "remote") == 0 ? tint : TINT_WARN;
 		n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%s%.40s%s", i ? " " : "",
 				      text_field(x, "target", "-"),
 				      json_is_true(json_object_get(x, "sorry")) ? "(sorry)" : "");
@@ -128,15 +129,19 @@ static const struct column target_columns[] = {
 	{"PACKETS", true}, {"BYTES", true},   {"CHECK", false}, {"SERVICES", false}, {"WHY", false},
 };
 
-/* "10.4.0.11,fd00:4::11 port 8080", or the member of the next stage. */
+/* "10.4.0.11,fd00:4::11 port 8080", or the member of the next stage, or the dispatchers that it is
+ * connected to. */
 static void target_address(struct table *t, const json_t *record)
 {
 	const json_t *port = json_object_get(record, "port");
+	const json_t *via = json_object_get(record, "via");
 	const char *member = text_field(record, "member", NULL);
 	char buf[TEXT_ROOM];
 
 	if (member)
 		table_cellf(t, TINT_NONE, "member %.64s", member);
+	else if (json_array_size(via) > 0)
+		table_cellf(t, TINT_NONE, "via %.200s", text_value(buf, via));
 	else if (json_is_integer(port))
 		table_cellf(t, TINT_NONE, "%.200s port %" JSON_INTEGER_FORMAT,
 			    text_value(buf, json_object_get(record, "addresses")),
@@ -180,11 +185,12 @@ static void target_row(struct table *t, const json_t *record)
 /* --- by L7 ------------------------------------------------------------------------------------ */
 
 static const struct column l7_service_columns[] = {
-	{"SERVICE", false}, {"ADDRESSES", false}, {"PORTS", false},   {"TECHNOLOGY", false},
-	{"CONTENT", false}, {"ALGORITHM", false}, {"AFFINITY", true}, {"CLIENTS", true},
-	{"REQUESTS", true}, {"OPEN", true},	  {"4XX", true},      {"5XX", true},
-	{"ERRORS", true},   {"UNROUTED", true},	  {"RETRIES", true},  {"QUEUED", true},
-	{"FIRST", true},    {"TOTAL", true},	  {"BYTES", true},    {"TARGETS", false},
+	{"SERVICE", false}, {"ADDRESSES", false}, {"PORTS", false},	{"TECHNOLOGY", false},
+	{"CONTENT", false}, {"RELAY", false},	  {"ALGORITHM", false}, {"AFFINITY", true},
+	{"CLIENTS", true},  {"REQUESTS", true},	  {"OPEN", true},	{"4XX", true},
+	{"5XX", true},	    {"ERRORS", true},	  {"UNROUTED", true},	{"RETRIES", true},
+	{"QUEUED", true},   {"FIRST", true},	  {"TOTAL", true},	{"BYTES", true},
+	{"TARGETS", false},
 };
 
 /* "1.3ms": on average over the requests that have ended. */
@@ -236,6 +242,7 @@ static void l7_service_row(struct table *t, const json_t *record)
 	list_or_none(t, record, "ports");
 	word(t, record, "technology");
 	word(t, l7, "content");
+	word(t, l7, "relay");
 	word(t, record, "algorithm");
 	duration(t, record, "affinity_s");
 	count(t, l7, "connections_open");
@@ -305,6 +312,85 @@ static void cookie_row(struct table *t, const json_t *record)
 	count(t, record, "moved");
 }
 
+/* --- relays ----------------------------------------------------------------------------------- */
+
+static const struct column relay_columns[] = {
+	{"MEMBER", false},	 {"STATE", false},	{"FOUND", false},     {"REQUESTS", true},
+	{"UNDER-WAY", true},	 {"OPEN", true},	{"IDLE", true},	      {"OPENED", true},
+	{"FAILED", true},	 {"ERRORS", true},	{"BYTES", true},      {"FROM-OPEN", true},
+	{"FROM-REQUESTS", true}, {"FROM-ERRORS", true}, {"FROM-BYTES", true},
+};
+
+/* Up, but on no segment in common: nothing can be relayed. */
+static void relay_state(struct table *t, const json_t *record)
+{
+	bool up = strcmp(text_field(record, "state", "-"), "up") == 0;
+
+	if (up && json_is_false(json_object_get(record, "reached")))
+		table_cell(t, TINT_BAD, "unreached");
+	else
+		state(t, record);
+}
+
+/* "web3,web4" of the configuration, "2 asked" of answers. */
+static void relay_found(struct table *t, const json_t *record)
+{
+	const json_t *targets = json_object_get(record, "targets");
+	uint64_t asked = text_number(record, "asked");
+	bool some = json_array_size(targets) > 0;
+	char buf[TEXT_ROOM];
+	const char *names = some ? text_value(buf, targets) : "";
+
+	if (asked > 0)
+		table_cellf(t, TINT_NONE, "%.200s%s%llu asked", names, some ? ", " : "",
+			    (unsigned long long)asked);
+	else
+		table_cell(t, TINT_NONE, some ? names : "-");
+}
+
+static void relay_row(struct table *t, const json_t *record)
+{
+	const json_t *to = json_object_get(record, "to");
+	const json_t *from = json_object_get(record, "from");
+
+	word(t, record, "member");
+	relay_state(t, record);
+	relay_found(t, record);
+	count(t, to, "requests");
+	count(t, to, "requests_open");
+	count(t, to, "connections_open");
+	count(t, to, "connections_idle");
+	count(t, to, "connections_opened");
+	trouble(t, to, "connections_failed");
+	trouble(t, to, "errors");
+	in_and_out(t, to);
+	count(t, from, "connections_open");
+	count(t, from, "requests");
+	trouble(t, from, "errors");
+	in_and_out(t, from);
+}
+
+static const struct column matching_columns[] = {
+	{"KIND", false},   {"CLIENT", false}, {"ADDRESS", false}, {"SERVICE", false},
+	{"MEMBER", false}, {"TARGET", false}, {"MAC", false},	  {"PORT", false},
+	{"STATE", false},  {"AGE", true},     {"PACKETS", true},  {"BYTES", true},
+};
+
+static void matching_row(struct table *t, const json_t *record)
+{
+	word(t, record, "kind");
+	endpoints(t, record);
+	word(t, record, "service");
+	word(t, record, "member");
+	word(t, record, "target");
+	word(t, record, "mac");
+	word(t, record, "port");
+	word(t, record, "state");
+	duration(t, record, "age_s");
+	both_ways(t, record, "packets");
+	both_ways(t, record, "bytes");
+}
+
 /* --- flows ------------------------------------------------------------------------------------ */
 
 static const struct column flow_columns[] = {
@@ -360,6 +446,8 @@ const struct rows *rows_of_dispatch(const char *what)
 		ROWS("services", service_columns, service_row),
 		ROWS("targets", target_columns, target_row),
 		ROWS("cookies", cookie_columns, cookie_row),
+		ROWS("relays", relay_columns, relay_row),
+		ROWS("matching", matching_columns, matching_row),
 		ROWS("l7 services", l7_service_columns, l7_service_row),
 		ROWS("l7 targets", l7_target_columns, l7_target_row),
 		ROWS("dispatched flows", flow_columns, flow_row),

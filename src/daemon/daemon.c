@@ -230,6 +230,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	engine_tick(d->engine, daemon_now_ns(), d->actions);
 	loop_carry_out(d);
 	offloads_carry_out(d);
+	l7_news(d);
 	loop_arm(d);
 	d->rounds++;
 }

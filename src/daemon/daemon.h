@@ -151,6 +151,7 @@ int l7_prepare(struct daemon *d, const struct params *new);
 void l7_forget(struct daemon *d);
 void l7_reload(struct daemon *d, const struct keyring *keys);
 /* From time to time: is the stack's device still there? */
+void l7_news(struct daemon *d);
 void l7_check(struct daemon *d);
 void l7_close(struct daemon *d);
 

@@ -1,5 +1,5 @@
 /*
- * l7.c - services by L7: the private stack and its port, the proxy, and their life.
+ * l7.c - services by L7: the proxy and its life.
  */
 #include "daemon/l7.h"
 
@@ -13,80 +13,13 @@
 
 #include "base/log.h"
 
-#define STACK_NAME "clients"
-#define SPARE_FILES 256 /* beside those of connections and pipes */
-#define ALL_ADDRESSES ((size_t)PARAMS_SERVICES * PARAMS_SERVICE_ADDRS)
-
-static bool wanted(const struct params *p)
-{
-	return p->stack_port != PARAMS_NO_PORT;
-}
-
-/* --- the stack -------------------------------------------------------------------------------- */
-
-/* Addresses of the services, each once. To be freed; NULL without memory. */
-static struct ipaddr *stack_addresses(const struct params *p, unsigned *n)
-{
-	struct ipaddr *v = calloc(ALL_ADDRESSES, sizeof(*v));
-
-	*n = 0;
-	for (uint16_t i = 0; v && i < p->n_services; i++) {
-		const struct service_params *s = &p->services[i];
-
-		for (uint32_t k = 0; technology_is_l7(s->technology) && k < s->n_addresses; k++) {
-			unsigned j = 0;
-
-			while (j < *n && !ipaddr_eq(&v[j], &s->addresses[k]))
-				j++;
-			if (j == *n)
-				v[(*n)++] = s->addresses[k];
-		}
-	}
-	return v;
-}
-
-static struct stack *stack_open(const struct params *p, char *err, size_t err_size)
-{
-	struct stack_params sp = {.node = p->node, .name = STACK_NAME};
-	struct stack *s;
-	struct ipaddr *v = stack_addresses(p, &sp.n_addresses);
-
-	if (!v) {
-		snprintf(err, err_size, "out of memory");
-		return NULL;
-	}
-	sp.addresses = v;
-	sp.user_changes = p->user[0] != 0;
-	s = stack_new(&sp, err, err_size);
-	free(v);
-	return s;
-}
-
-/* The configuration does not know what the stack's port is made of. */
-static void adopt(const struct l7 *l, struct params *p)
-{
-	struct port_params *port;
-
-	if (!wanted(p))
-		return;
-	port = &p->ports[p->stack_port];
-	snprintf(port->device, sizeof(port->device), "%s", stack_device(l->stack));
-	port->has_mac = true;
-	port->mac = stack_gateway_mac(l->stack);
-}
+#define SPARE_FILES 256
+#define STACK_FILES 1024 /* sockets that a stack keeps ready */
 
 void l7_adopt(const struct daemon *d, struct params *p)
 {
 	if (d->l7)
-		adopt(d->l7, p);
-}
-
-void l7_link(const struct daemon *d, uint16_t port, struct engine_link *link)
-{
-	if (!d->l7 || port != d->params->stack_port)
-		return;
-	link->has_peer = true;
-	link->peer = stack_mac(d->l7->stack);
+		l7_stacks_adopt(d->l7, p);
 }
 
 /* --- descriptors ------------------------------------------------------------------------------ */
@@ -95,8 +28,10 @@ void l7_link(const struct daemon *d, uint16_t port, struct engine_link *link)
 static void raise_files(const struct params *p)
 {
 	rlim_t need = 2 * (rlim_t)p->l7.max_connections + SPARE_FILES;
+	const unsigned n_stacks = p->legs_port != PARAMS_NO_PORT ? 2 : 1;
 	struct rlimit limit;
 
+	need += (rlim_t)n_stacks * STACK_FILES;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
 		return;
 	limit.rlim_cur = need;
@@ -139,6 +74,10 @@ void l7_arm(struct l7 *l)
 	uint64_t next = proxy_next(l->proxy), now;
 	struct timeval tv;
 
+	if (l->asks) {
+		l->asks = false;
+		loop_arm(l->daemon);
+	}
 	if (next >= l->armed_ns)
 		return;
 	now = daemon_now_ns();
@@ -164,10 +103,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 int l7_open(struct daemon *d)
 {
-	char err[256];
 	struct l7 *l;
 
-	if (!wanted(d->params))
+	if (!l7_wanted(d->params))
 		return 0;
 	l = calloc(1, sizeof(*l));
 	if (!l)
@@ -175,14 +113,12 @@ int l7_open(struct daemon *d)
 	raise_files(d->params);
 	l->daemon = d;
 	l->armed_ns = UINT64_MAX;
-	l->stack = stack_open(d->params, err, sizeof(err));
-	if (!l->stack) {
-		log_error("l7: private stack: %s", err);
+	if (!l7_stacks_open(l, d->params)) {
 		free(l);
 		return -EIO;
 	}
 	d->l7 = l;
-	adopt(l, d->params);
+	l7_stacks_adopt(l, d->params);
 	return 0;
 }
 
@@ -229,16 +165,10 @@ void l7_forget(struct daemon *d)
 void l7_reload(struct daemon *d, const struct keyring *keys)
 {
 	struct l7 *l = d->l7;
-	struct ipaddr *v;
-	char err[256];
-	unsigned n;
 
 	if (!l)
 		return;
-	v = stack_addresses(d->params, &n);
-	if (!v || stack_set_addresses(l->stack, v, n, err, sizeof(err)) < 0)
-		log_error("l7: private stack: %s", v ? err : "out of memory");
-	free(v);
+	l7_stacks_reload(l, d->params);
 	proxy_apply(l->proxy, l->change, daemon_now_ns());
 	l->change = NULL;
 	if (keys)
@@ -248,22 +178,31 @@ void l7_reload(struct daemon *d, const struct keyring *keys)
 	l7_arm(l);
 }
 
+/* The engine may know of somebody now that the proxy has asked for. */
+void l7_news(struct daemon *d)
+{
+	struct l7 *l = d->l7;
+	uint32_t news;
+
+	if (!l || !l->proxy)
+		return;
+	news = engine_l7_news(d->engine);
+	if (news == l->news)
+		return;
+	l->news = news;
+	proxy_found(l->proxy, daemon_now_ns());
+	l7_listen_pace(l);
+	l7_arm(l);
+}
+
 /* From time to time. */
 void l7_check(struct daemon *d)
 {
 	struct l7 *l = d->l7;
-	char err[256];
-	int rc;
 
 	if (!l)
 		return;
-	rc = stack_repair(l->stack, err, sizeof(err));
-	if (rc < 0 && !l->repair_said)
-		log_error("l7: private stack: its device is gone, and cannot be made again: %s",
-			  err);
-	else if (rc > 0)
-		log_warning("l7: private stack: its device was gone; made again");
-	l->repair_said = rc < 0;
+	l7_stacks_repair(l);
 	l7_log_flush(l->log);
 	l7_listen_pace(l);
 }
@@ -279,7 +218,8 @@ void l7_close(struct daemon *d)
 	if (l->timer)
 		event_free(l->timer);
 	l7_log_close(l->log);
-	stack_free(l->stack);
+	l7_legs_free(l);
+	l7_stacks_close(l);
 	free(l);
 	d->l7 = NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * l7_listen.c - listeners in the private stack: one for each address and port of each service by
- * L7.
+ * l7_listen.c - listeners: in the clients' stack one for each address and port of each service by
+ * L7, and in the servers' stack the same for services that other dispatchers may relay to.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -58,6 +58,21 @@ void l7_listen_pace(struct l7 *l)
 		event_add(l->listeners[i]->event, NULL);
 }
 
+static void listener_take(struct l7_listener *s, int fd, const struct endpoint *from,
+			  const struct endpoint *to)
+{
+	uint16_t member = PARAMS_NONE;
+
+	if (s->relay) {
+		member = l7_leg_accept(s->l7, fd, from, to);
+		if (member == PARAMS_NONE) {
+			close(fd);
+			return;
+		}
+	}
+	proxy_accept(s->l7->proxy, s->service, fd, from, to, member, daemon_now_ns());
+}
+
 static void on_connection(evutil_socket_t fd, short what, void *arg)
 {
 	struct l7_listener *s = arg;
@@ -73,7 +88,7 @@ static void on_connection(evutil_socket_t fd, short what, void *arg)
 		if (new == -EAGAIN || is_scarce(new))
 			break;
 		if (new >= 0)
-			proxy_accept(l->proxy, s->service, new, &from, &to, daemon_now_ns());
+			listener_take(s, new, &from, &to);
 	}
 	l->daemon->rounds++;
 	l7_listen_pace(l);
@@ -98,19 +113,21 @@ void l7_listen_close(struct l7 *l)
 	l->n_listeners = 0;
 }
 
-static struct l7_listener *listener_find(struct l7 *l, const struct endpoint *at)
+static struct l7_listener *listener_find(struct l7 *l, const struct endpoint *at, bool relay)
 {
 	for (uint32_t i = 0; i < l->n_listeners; i++)
-		if (l->listeners[i]->at.port == at->port &&
+		if (l->listeners[i]->at.port == at->port && l->listeners[i]->relay == relay &&
 		    ipaddr_eq(&l->listeners[i]->at.addr, &at->addr))
 			return l->listeners[i];
 	return NULL;
 }
 
-static int listener_new(struct l7 *l, uint16_t service, const struct endpoint *at)
+static int listener_new(struct l7 *l, uint16_t service, const struct endpoint *at, bool relay)
 {
-	struct stack_socket_request r = {
-		.kind = STACK_LISTEN, .local = *at, .backlog = LISTEN_BACKLOG};
+	struct stack_socket_request r = {.kind = STACK_LISTEN,
+					 .local = *at,
+					 .transparent = relay,
+					 .backlog = LISTEN_BACKLOG};
 	struct l7_listener *s, **more;
 
 	more = realloc(l->listeners, (l->n_listeners + 1) * sizeof(struct l7_listener *));
@@ -120,8 +137,9 @@ static int listener_new(struct l7 *l, uint16_t service, const struct endpoint *a
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	*s = (struct l7_listener){.l7 = l, .service = service, .at = *at, .keep = true};
-	s->fd = stack_socket(l->stack, &r);
+	*s = (struct l7_listener){
+		.l7 = l, .service = service, .at = *at, .relay = relay, .keep = true};
+	s->fd = stack_socket(relay ? l->servers : l->clients, &r);
 	s->event = s->fd < 0 ? NULL
 			     : event_new(l->daemon->base, s->fd, EV_READ | EV_PERSIST,
 					 on_connection, s);
@@ -138,9 +156,9 @@ static int listener_new(struct l7 *l, uint16_t service, const struct endpoint *a
 }
 
 /* 1 when it cannot be. */
-static unsigned listener_want(struct l7 *l, uint16_t service, const struct endpoint *at)
+static unsigned listener_want(struct l7 *l, uint16_t service, const struct endpoint *at, bool relay)
 {
-	struct l7_listener *s = listener_find(l, at);
+	struct l7_listener *s = listener_find(l, at, relay);
 	char text[ADDR_TEXT];
 	int rc;
 
@@ -149,7 +167,7 @@ static unsigned listener_want(struct l7 *l, uint16_t service, const struct endpo
 		s->service = service;
 		return 0;
 	}
-	rc = listener_new(l, service, at);
+	rc = listener_new(l, service, at, relay);
 	if (rc == 0)
 		return 0;
 	log_error("service \"%s\": cannot listen at %s: %s",
@@ -169,7 +187,9 @@ static unsigned listen_service(struct l7 *l, uint16_t service)
 				struct endpoint at = {.addr = s->addresses[a],
 						      .port = (uint16_t)port};
 
-				failed += listener_want(l, service, &at);
+				failed += listener_want(l, service, &at, false);
+				if (l->servers && s->l7.relay != L7_RELAY_NONE)
+					failed += listener_want(l, service, &at, true);
 			}
 	return failed;
 }

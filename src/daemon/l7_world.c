@@ -86,7 +86,7 @@ static void world_unwatch(void *arg, struct proxy_watch *w)
 {
 	struct l7_watch *lw = w->event;
 
-	(void)arg;
+	l7_leg_end(arg, w->fd);
 	if (!lw)
 		return;
 	if (lw->read)
@@ -98,13 +98,12 @@ static void world_unwatch(void *arg, struct proxy_watch *w)
 	w->armed = 0;
 }
 
-static int world_connect(void *arg, uint16_t target, const struct endpoint *to)
+static int world_connect(void *arg, uint16_t target, const struct ipaddr *from,
+			 const struct endpoint *to)
 {
 	struct stack_socket_request r = {.kind = STACK_CONNECT, .remote = *to};
 
-	(void)arg;
-	(void)target;
-	return stack_socket(NULL, &r);
+	return from ? l7_leg_connect(arg, target, from, to) : stack_socket(NULL, &r);
 }
 
 static struct engine *engine_of(void *arg)
@@ -140,6 +139,25 @@ static struct l7_target_counts *world_target_counts(void *arg, uint16_t target)
 	return engine_l7_target_counts(engine_of(arg), target);
 }
 
+static enum l7_found world_find(void *arg, uint16_t service, uint32_t server, uint16_t *target)
+{
+	struct l7 *l = arg;
+
+	l->asks = true;
+	return engine_l7_find(l->daemon->engine, service, server, target, daemon_now_ns());
+}
+
+static struct l7_relay_counts *world_relay_counts(void *arg, uint16_t member)
+{
+	return engine_l7_relay_counts(engine_of(arg), member);
+}
+
+static void world_serves(void *arg, const struct endpoint *from, const struct endpoint *to,
+			 uint16_t target)
+{
+	engine_l7_leg_serves(engine_of(arg), from, to, target);
+}
+
 static void world_log(void *arg, uint16_t service, const struct access_record *r)
 {
 	struct l7 *l = arg;
@@ -168,6 +186,9 @@ void l7_world(struct l7 *l, struct proxy_world *world)
 				      .flow = world_flow,
 				      .service_counts = world_service_counts,
 				      .target_counts = world_target_counts,
+				      .find = world_find,
+				      .relay_counts = world_relay_counts,
+				      .serves = world_serves,
 				      .log = world_log,
 				      .wall_ms = world_wall_ms};
 }

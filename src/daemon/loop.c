@@ -358,6 +358,7 @@ static void loop_udp_readable(evutil_socket_t fd, short what, void *arg)
 		if (n < UDP_BATCH)
 			break;
 	}
+	l7_news(d);
 	loop_arm(d);
 }
 

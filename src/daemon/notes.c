@@ -57,6 +57,7 @@ static enum log_level note_level(enum note_type t)
 	case NOTE_DUPLICATE_ID:
 	case NOTE_CONFIG_DIFFERS:
 	case NOTE_WRONG_KEY:
+	case NOTE_FLOWS_TAKEN_OVER:
 	case NOTE_PATH_DOWN:
 	case NOTE_TARGET_DOWN:
 	case NOTE_ADDRESS_TAKEN:
@@ -129,6 +130,8 @@ static void line_subjects(struct line *l, const struct params *p, const struct n
 		line_add(l, ": %s", ipaddr_text(address, &n->address));
 	if (n->has_flow)
 		line_add(l, ": %s", flow_key_text(flow, &n->key, n->dir));
+	if (n->n_flows > 0)
+		line_add(l, ": %u flows", n->n_flows);
 	if (n->detail)
 		line_add(l, ", %s", n->detail);
 	if (n->reason != DROP_NONE)

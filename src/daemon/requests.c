@@ -69,15 +69,19 @@ static json_t *show_paged(const struct daemon *d, const char *what, const json_t
 {
 	json_int_t limit = json_integer_value(json_object_get(request, "limit"));
 	uint32_t cursor = (uint32_t)json_integer_value(json_object_get(request, "cursor"));
-	bool flows = strcmp(what, "flows") == 0;
+	uint64_t now = daemon_now_ns();
 	json_t *list, *a;
 
 	if (limit <= 0)
 		limit = REQUEST_LIMIT;
 	if (limit > REQUEST_LIMIT_MAX)
 		limit = REQUEST_LIMIT_MAX;
-	list = flows ? view_flows(d->engine, &cursor, (uint32_t)limit, daemon_now_ns())
-		     : view_forwards(d->engine, &cursor, (uint32_t)limit, daemon_now_ns());
+	if (strcmp(what, "flows") == 0)
+		list = view_flows(d->engine, &cursor, (uint32_t)limit, now);
+	else if (strcmp(what, "matching") == 0)
+		list = view_matching(d->engine, &cursor, (uint32_t)limit, now);
+	else
+		list = view_forwards(d->engine, &cursor, (uint32_t)limit, now);
 	a = answer(d, what, list);
 	if (cursor)
 		json_object_set_new(a, "next", json_integer(cursor));
@@ -91,7 +95,8 @@ static json_t *request_show(struct daemon *d, const json_t *request)
 
 	if (!what)
 		return refuse(d, "usage", "show what?");
-	if (strcmp(what, "flows") == 0 || strcmp(what, "forwards") == 0)
+	if (strcmp(what, "flows") == 0 || strcmp(what, "forwards") == 0 ||
+	    strcmp(what, "matching") == 0)
 		return show_paged(d, what, request);
 	if (strcmp(what, "status") == 0)
 		return answer(d, what, view_status(d->engine, PACKAGE_VERSION, now));
@@ -113,6 +118,8 @@ static json_t *request_show(struct daemon *d, const json_t *request)
 		return answer(d, what, view_dispatchers(d->engine, now));
 	if (strcmp(what, "cookies") == 0)
 		return answer(d, what, view_cookies(d->engine));
+	if (strcmp(what, "relays") == 0)
+		return answer(d, what, view_relays(d->engine));
 	if (strcmp(what, "services") == 0)
 		return answer(d, what, view_services(d->engine));
 	if (strcmp(what, "targets") == 0)

@@ -316,23 +316,14 @@ void dflow_remove(struct dispatch *d, struct dflow *f, enum drop reason)
 
 /* --- resets ----------------------------------------------------------------------------------- */
 
-/* A reset for the side that sends packets of `tuple` and expects the number `ack` next, as a frame
- * without Ethernet addresses in the actions' memory. False: none may be sent. */
-static bool reset_build(struct dispatch *d, const struct pkt_tuple *tuple, uint8_t version,
-			uint32_t ack, struct frame *frame)
+bool dflow_reset_frame(struct dispatch *d, const struct pkt_tuple *tuple, uint8_t version,
+		       const struct tcp_seg *said, struct frame *frame)
 {
-	struct pkt cause = {.kind = PKT_IP,
-			    .version = version,
-			    .tuple = *tuple,
-			    .l4 = 1,
-			    .tcp = {.flags = TCP_ACK, .ack = ack}};
+	struct pkt cause = {
+		.kind = PKT_IP, .version = version, .tuple = *tuple, .l4 = 1, .tcp = *said};
 	struct build_eth eth = {.vlan = 0};
 	uint8_t *room;
 
-	if (!bucket_take(&d->node->originate, 1, d->node->now_ns)) {
-		node_count(d->node, COUNTER_ORIGINATE_LIMIT);
-		return false;
-	}
 	room = actions_room(d->node->out, BUILD_MAX + FRAME_HEADROOM);
 	if (!room)
 		return false;
@@ -342,16 +333,26 @@ static bool reset_build(struct dispatch *d, const struct pkt_tuple *tuple, uint8
 	return frame->len > 0;
 }
 
+static bool reset_allowed(struct dispatch *d)
+{
+	if (bucket_take(&d->node->originate, 1, d->node->now_ns))
+		return true;
+	node_count(d->node, COUNTER_ORIGINATE_LIMIT);
+	return false;
+}
+
 /* The side expects the number it has acknowledged last, so it is believed (RFC 5961 section 3). */
 static void dflow_reset_side(struct dispatch *d, struct dflow *f, unsigned side)
 {
 	struct pkt_tuple tuple = dflow_tuple(f, side);
+	struct tcp_seg said = {.flags = TCP_ACK};
 	struct frame frame;
 	struct pkt pkt;
 
 	dflow_offload_take(d, f);
-	if (f->ack[side] == 0 ||
-	    !reset_build(d, &tuple, f->entry.key.version, f->ack[side], &frame) ||
+	said.ack = f->ack[side];
+	if (said.ack == 0 || !reset_allowed(d) ||
+	    !dflow_reset_frame(d, &tuple, f->entry.key.version, &said, &frame) ||
 	    pkt_decode(&pkt, &frame) != DROP_NONE)
 		return;
 	d->node->counters[COUNTER_FRAMES_MADE]++;

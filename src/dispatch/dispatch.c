@@ -430,6 +430,8 @@ void dispatch_route(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup 
 		l->dir = dflow_side(flow_table_at(d->flows, f->twin), l->dir) ^ dflow_side(f, 0);
 	if (d->has_stack && !serve_may_speak(d, pkt, l, f))
 		return;
+	if (!f && d->legs && l->path == PARAMS_NONE && !l->upstream && legs_forgotten(d, pkt))
+		return;
 	if (pkt->icmp_error) {
 		dispatch_error(d, pkt, l, f);
 		return;
@@ -472,7 +474,8 @@ static bool dispatch_sender(struct dispatch *d, struct pkt *pkt, struct dispatch
 		return true;
 	l->path = path_by_mac(d, x, &pkt->eth_src);
 	if (l->path == PARAMS_NONE) {
-		node_drop(d->node, pkt, DROP_UNKNOWN_PATH);
+		if (!legs_forgotten(d, pkt))
+			node_drop(d->node, pkt, DROP_UNKNOWN_PATH);
 		return false;
 	}
 	path_heard(d, x, l->path);
@@ -488,6 +491,12 @@ void dispatch_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup
 	enum drop drop;
 
 	d->touched = FLOW_NO_INDEX;
+	if (pkt->frame->port == d->params->legs_port) {
+		legs_out(d, pkt);
+		return;
+	}
+	if ((d->legs || pkt->tcp.flags & TCP_SYN) && legs_in(d, pkt))
+		return;
 	if (!dispatch_sender(d, pkt, l))
 		return;
 	drop = l->prepared ? DROP_NONE : dispatch_lookup(d, pkt, l, &wait);
@@ -526,6 +535,8 @@ void dispatch_message(struct dispatch *d, struct channel_message *msg)
 {
 	if (msg->type == WIRE_TARGETS)
 		target_message(d, msg);
+	else if (msg->type == WIRE_WHO_HAS || msg->type == WIRE_HAVE)
+		finds_message(d, msg);
 	else
 		stage_message(d, msg);
 }
@@ -544,6 +555,8 @@ uint64_t dispatch_tick(struct dispatch *d)
 	next = earlier(path_tick(d), target_tick(d));
 	next = earlier(next, stage_tick(d));
 	next = earlier(next, dflow_tick(d));
+	next = earlier(next, finds_tick(d));
+	next = earlier(next, legs_tick(d));
 	affinity_expire(d->affinities, now, AFFINITY_BUDGET);
 	for (uint32_t i = 0; i < d->n_dispatchers; i++) {
 		struct dispatcher *x = &d->dispatchers[i];

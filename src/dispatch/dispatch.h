@@ -14,11 +14,15 @@
  *
  * Services by L7 end in the node's private stack: their clients' packets leave by its port, and
  * only such flows may come back from there. Which target serves a request is asked for from
- * outside, by dispatch_l7_choose.
+ * outside, by dispatch_l7_choose. Connections to servers that go by MAC address (l7/2), and those
+ * between dispatchers on behalf of a client whose server hangs on another (relays), come out of a
+ * second private stack, that of the servers' side; their packets have a table of their own, since
+ * they look like the client's.
  *
  * Files: dispatch.c (who sent it, what flow, the order of things), balance.c (what passes between
  * the two sides of a sandwich), serve.c (services: choose a target, l4/2, l4/3), serve_l7.c
- * (services by L7), stage.c (path by stamp and message), path.c (firewalls: MAC addresses, probes,
+ * (services by L7), leg.c and leg_table.c (connections by MAC), find.c (who is connected to a
+ * server?), stage.c (path by stamp and message), path.c (firewalls: MAC addresses, probes,
  * verdicts), target.c (weights, load, health verdicts, sharing between dispatchers), dflow.c (the
  * life of a flow).
  */
@@ -118,6 +122,15 @@ struct service_state {
 	struct l7_service_counts l7;
 };
 
+struct leg_table;
+struct find_table;
+
+/* What passes between this node and another dispatcher for cookies (HD-18). */
+struct relay {
+	struct l7_target_counts to;
+	struct l7_relay_counts from;
+};
+
 struct dispatch {
 	struct node *node;
 	const struct params *params;
@@ -126,6 +139,9 @@ struct dispatch {
 
 	uint16_t port_dispatcher[PARAMS_PORTS]; /* index, or PARAMS_NONE */
 	bool has_stack;				/* some service may be by L7 */
+	struct leg_table *legs;			/* NULL: nothing is delivered by MAC for L7 */
+	struct find_table *finds;		/* NULL: nobody is asked for servers */
+	struct relay relays[PARAMS_MEMBERS];
 	uint32_t n_dispatchers;
 	struct dispatcher dispatchers[PARAMS_DISPATCHERS];
 
@@ -171,7 +187,7 @@ struct dispatch_lookup {
 /* `seed` from the kernel. 0 or -ENOMEM; then nothing is left behind. Does nothing when the
  * configuration has no dispatcher. */
 int dispatch_init(struct dispatch *d, struct node *node, struct channel *channel,
-		  const uint64_t seed[8]);
+		  const uint64_t seed[10]);
 void dispatch_fini(struct dispatch *d);
 /* Swap in a new configuration: every flow stays; what a flow names is found again by its name (HD-
  * 24). `old` is the configuration so far. */
@@ -201,7 +217,7 @@ void dispatch_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup
  * judges own addresses, since with outer and inner in one process both ends of a probe are own. */
 bool dispatch_probe(struct dispatch *d, struct pkt *pkt);
 
-/* A proven message: WIRE_PATH, WIRE_PATH_ASK, WIRE_TARGETS. */
+/* A proven message: WIRE_PATH, WIRE_PATH_ASK, WIRE_TARGETS, WIRE_WHO_HAS, WIRE_HAVE. */
 void dispatch_message(struct dispatch *d, struct channel_message *msg);
 void dispatch_members_changed(struct dispatch *d);
 void dispatch_member_up(struct dispatch *d, uint32_t member);
@@ -222,6 +238,17 @@ uint16_t dispatch_l7_choose(struct dispatch *d, uint16_t service, const struct e
 enum l7_standing dispatch_l7_standing(const struct dispatch *d, uint16_t target,
 				      uint64_t *since_ns);
 void dispatch_l7_flow(struct dispatch *d, uint16_t target, bool begins);
+int dispatch_l7_leg(struct dispatch *d, uint16_t target, const struct endpoint *from,
+		    const struct endpoint *to);
+uint16_t dispatch_l7_leg_from(struct dispatch *d, const struct endpoint *from,
+			      const struct endpoint *to);
+void dispatch_l7_leg_serves(struct dispatch *d, const struct endpoint *from,
+			    const struct endpoint *to, uint16_t target);
+void dispatch_l7_leg_end(struct dispatch *d, const struct endpoint *from,
+			 const struct endpoint *to);
+enum l7_found dispatch_l7_find(struct dispatch *d, uint16_t service, uint32_t server,
+			       uint16_t *target);
+uint32_t dispatch_l7_news(const struct dispatch *d);
 
 /* --- between the files of this folder --- */
 
@@ -236,10 +263,10 @@ static inline bool dispatch_by_stack(const struct dispatch *d, const struct dflo
 	return d->has_stack && dispatch_is_service(f) &&
 	       technology_is_l7(d->params->services[f->service].technology);
 }
+/* From the clients' stack. */
 static inline bool dispatch_from_stack(const struct dispatch *d, const struct pkt *pkt)
 {
-	return d->has_stack && pkt->frame->port < PARAMS_PORTS &&
-	       d->params->ports[pkt->frame->port].is_stack;
+	return d->has_stack && pkt->frame->port == d->params->stack_port;
 }
 /* A packet whose flow key is known. Takes the frame over. */
 void dispatch_route(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
@@ -279,6 +306,10 @@ void dflow_set_target(struct dispatch *d, struct dflow *f, uint16_t target, enum
 void dflow_touch(struct dispatch *d, struct dflow *f, const struct pkt *pkt, unsigned side);
 /* Tell both sides of a TCP flow by resets, as far as they are reached and their numbers known. */
 void dflow_reset(struct dispatch *d, struct dflow *f);
+/* A reset for the side that sends packets of `tuple` and said that last, as a frame without
+ * Ethernet addresses in the actions' memory. False: there is no room. */
+bool dflow_reset_frame(struct dispatch *d, const struct pkt_tuple *tuple, uint8_t version,
+		       const struct tcp_seg *said, struct frame *frame);
 /* The tuple of packets of that side, in the form of this entry (flow or twin). */
 struct pkt_tuple dflow_tuple(const struct dflow *f, unsigned side);
 /* The client of a flow of a service. */
@@ -319,6 +350,9 @@ struct serve_pick {
 };
 struct serve_pick serve_pick(struct dispatch *d, const struct dispatcher *x, uint16_t service,
 			     const struct flow_key *key, const struct ipaddr *client);
+/* The target's next hop: of the packet's family, by MAC of any, since only a MAC address is wanted.
+ */
+const struct ipaddr *serve_next_hop(const struct target *t, const struct pkt *pkt);
 /* To the flow's target. Takes the frame over. */
 enum drop serve_to_target(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side);
 /* A flow that a server begins towards a client that it serves (active FTP): the path of the
@@ -337,6 +371,41 @@ bool serve_stack_works(const struct dispatch *d);
  */
 bool serve_may_speak(struct dispatch *d, struct pkt *pkt, const struct dispatch_lookup *l,
 		     const struct dflow *f);
+
+/* leg.c, leg_table.c: connections of the servers' stack, by MAC (l7/2 and relays). Nothing is done
+ * without that stack. */
+int legs_init(struct dispatch *d, const struct hash_key *secret);
+void legs_fini(struct dispatch *d);
+/* Targets, services and members have got other indices; those whose end is gone are reset. */
+void legs_configure(struct dispatch *d, const struct params *old);
+/* A packet out of the servers' stack. Takes the frame over. */
+void legs_out(struct dispatch *d, struct pkt *pkt);
+/* A packet from anywhere else: true when it is of a leg, or begins one that another dispatcher
+ * relays; and then it was taken over. */
+bool legs_in(struct dispatch *d, struct pkt *pkt);
+/* One that is of no flow either: true when it would be of a leg that is forgotten. Then its sender
+ * was told by a reset, and it was dropped. */
+bool legs_forgotten(struct dispatch *d, struct pkt *pkt);
+/* Whether it may come from an address of the node's own: it is, or was, of a leg. */
+bool legs_own(const struct dispatch *d, const struct pkt *pkt);
+/* Some member is down, or was started anew: its legs are reset, towards the stack. */
+void legs_members_lost(struct dispatch *d);
+uint64_t legs_tick(struct dispatch *d);
+/* Whether relays to that member work: it is up, and on a segment in common. */
+bool legs_reach(const struct dispatch *d, uint16_t member);
+
+/* find.c: who is connected to the server of a cookie? */
+int finds_init(struct dispatch *d);
+void finds_fini(struct dispatch *d);
+/* Everything that was found, or not, is forgotten. */
+void finds_configure(struct dispatch *d);
+void finds_members_changed(struct dispatch *d);
+/* How many servers that member is now known to have, because it was asked. */
+uint32_t finds_at(const struct dispatch *d, uint16_t member);
+/* WIRE_WHO_HAS, WIRE_HAVE */
+void finds_message(struct dispatch *d, struct channel_message *msg);
+uint64_t finds_tick(struct dispatch *d);
+uint64_t finds_next(const struct dispatch *d); /* when it is due, which a question brings forward */
 
 /* stage.c */
 int stage_init(struct dispatch *d, const struct hash_key *secret);

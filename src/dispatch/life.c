@@ -273,10 +273,11 @@ static int dispatch_start(struct dispatch *d)
 	return rc < 0 ? rc : target_init(d);
 }
 
-static int dispatch_make_tables(struct dispatch *d, const uint64_t seed[8])
+static int dispatch_make_tables(struct dispatch *d, const uint64_t seed[10])
 {
 	struct hash_key flows = {seed[0], seed[1]}, waits = {seed[2], seed[3]};
 	struct hash_key affinities = {seed[4], seed[5]}, frags = {seed[6], seed[7]};
+	struct hash_key legs = {seed[8], seed[9]};
 	uint32_t n_flows = 0, n_affinities = 0;
 
 	for (uint32_t i = 0; i < d->n_dispatchers; i++) {
@@ -293,11 +294,13 @@ static int dispatch_make_tables(struct dispatch *d, const uint64_t seed[8])
 	}
 	d->flows = flow_table_new(sizeof(struct dflow), n_flows, &flows, d->node->now_ns);
 	d->affinities = affinity_table_new(n_affinities, &affinities);
-	return d->flows && d->affinities ? stage_init(d, &waits) : -ENOMEM;
+	if (!d->flows || !d->affinities || legs_init(d, &legs) < 0)
+		return -ENOMEM;
+	return stage_init(d, &waits);
 }
 
 int dispatch_init(struct dispatch *d, struct node *node, struct channel *channel,
-		  const uint64_t seed[8])
+		  const uint64_t seed[10])
 {
 	struct tables t;
 	int rc;
@@ -307,6 +310,8 @@ int dispatch_init(struct dispatch *d, struct node *node, struct channel *channel
 	d->channel = channel;
 	d->params = node->params;
 	d->start_ns = node->now_ns;
+	if (finds_init(d) < 0) /* also who dispatches nothing is asked */
+		return -ENOMEM;
 	if (node->params->n_dispatchers == 0)
 		return 0;
 	rc = tables_make(&t, node->params);
@@ -325,6 +330,8 @@ void dispatch_fini(struct dispatch *d)
 	struct tables t = dispatch_tables(d);
 
 	tables_free(&t);
+	finds_fini(d);
+	legs_fini(d);
 	flow_table_free(d->flows);
 	flow_table_free(d->waits);
 	affinity_table_free(d->affinities);
@@ -335,6 +342,7 @@ void dispatch_fini(struct dispatch *d)
 
 int dispatch_configure(struct dispatch *d, const struct params *params)
 {
+	const struct params *before = d->params;
 	struct tables old, t;
 	struct maps *m;
 
@@ -356,8 +364,10 @@ int dispatch_configure(struct dispatch *d, const struct params *params)
 	old = dispatch_tables(d);
 	dispatch_install(d, &t, params);
 	tables_free(&old);
+	finds_configure(d);
 	dispatch_start(d);
 	flows_remap(d, m);
+	legs_configure(d, before);
 	free(m);
 	return 0;
 }
@@ -378,6 +388,7 @@ void dispatch_members_changed(struct dispatch *d)
 				x->from_macs |= 1ULL << (m->segments[k].mac.b[5] & 63);
 		}
 	}
+	finds_members_changed(d);
 }
 
 void dispatch_member_up(struct dispatch *d, uint32_t member)

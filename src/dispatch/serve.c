@@ -149,8 +149,7 @@ static void serve_untwin(struct dispatch *d, struct dflow *f)
 /* --- to the target ------------------------------------------------------------------------------
  */
 
-/* The next hop: of the packet's family, for l4/2 of any, since only a MAC address is wanted. */
-static const struct ipaddr *target_next(const struct target *t, const struct pkt *pkt)
+const struct ipaddr *serve_next_hop(const struct target *t, const struct pkt *pkt)
 {
 	unsigned i = pkt->version == 6;
 
@@ -170,7 +169,7 @@ enum drop serve_to_target(struct dispatch *d, struct pkt *pkt, struct dflow *f, 
 		return stage_to_member(d, pkt, f, side, member);
 	if (t->port == PARAMS_NO_PORT)
 		return node_drop(d->node, pkt, DROP_NO_ROUTE);
-	return node_forward_to(d->node, pkt, t->port, target_next(t, pkt), &f->hop[side]);
+	return node_forward_to(d->node, pkt, t->port, serve_next_hop(t, pkt), &f->hop[side]);
 }
 
 /* The flow's target is down. A TCP connection that has begun cannot be moved to a server that

@@ -87,11 +87,21 @@ uint16_t dispatch_l7_choose(struct dispatch *d, uint16_t service, const struct e
 	return pick.target;
 }
 
+static enum l7_standing relay_standing(const struct dispatch *d, uint16_t member,
+				       uint64_t *since_ns)
+{
+	if (d->channel && member < d->params->n_members)
+		*since_ns = channel_member(d->channel, member)->since_ns;
+	return legs_reach(d, member) ? L7_TARGET_TAKES : L7_TARGET_DOWN;
+}
+
 enum l7_standing dispatch_l7_standing(const struct dispatch *d, uint16_t target, uint64_t *since_ns)
 {
 	const struct target *t;
 
 	*since_ns = 0;
+	if (l7_is_relay(target))
+		return relay_standing(d, l7_relay_member(target), since_ns);
 	if (d->n_dispatchers == 0 || target >= d->params->n_targets)
 		return L7_TARGET_DOWN;
 	t = &d->targets[target];

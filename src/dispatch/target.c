@@ -111,6 +111,8 @@ static const char *target_trouble(const struct dispatch *d, uint16_t i)
 	const struct target *t = &d->targets[i];
 	const char *why = target_reached(d, i);
 
+	if (d->params->targets[i].n_via > 0)
+		return "connected to other dispatchers";
 	if (why)
 		return why;
 	if (t->agent_maint)
@@ -152,7 +154,7 @@ static void target_tell_verdict(struct dispatch *d, uint16_t i, bool up)
 	struct target *t = &d->targets[i];
 	struct note *note;
 
-	if (up != t->told_down)
+	if (up != t->told_down || d->params->targets[i].n_via > 0)
 		return;
 	if (!up && !t->was_up && t->check_up && d->node->now_ns < t->since_ns + GRACE_NS)
 		return;
@@ -292,7 +294,7 @@ static void target_go_on(struct dispatch *d, uint16_t i)
 		target_share(d, i);
 }
 
-/* Services by L7 reach it by the host's own stack, whose routes need not lead over the node's
+/* Services by l7/3 reach it by the host's own stack, whose routes need not lead over the node's
  * ports: only its check can tell whether it is there. */
 static bool target_is_by_host(const struct params *p, uint16_t target)
 {
@@ -303,7 +305,7 @@ static bool target_is_by_host(const struct params *p, uint16_t target)
 
 		if (s->sorry != target && !service_uses(p, s, target))
 			continue;
-		if (!technology_is_l7(s->technology))
+		if (s->technology != TECHNOLOGY_L7_3)
 			return false;
 		l7 = true;
 	}

@@ -52,6 +52,13 @@ static void engine_member_event(void *arg, enum channel_event event, uint32_t me
 	if (e->firewall_ready && (event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_DOWN ||
 				  event == CHANNEL_MEMBER_LEFT))
 		relay_member_gone(&e->firewall, member);
+	if (e->firewall_ready)
+		backup_member_event(&e->firewall, event, member);
+	if (e->dispatch_ready && (event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_DOWN ||
+				  event == CHANNEL_MEMBER_LEFT)) {
+		legs_members_lost(&e->dispatch);
+		e->next_ns = e->node.now_ns;
+	}
 	if (e->dispatch_ready && (event == CHANNEL_MEMBER_UP || event == CHANNEL_MEMBER_RESTART))
 		dispatch_member_up(&e->dispatch, member);
 	if (note)
@@ -110,7 +117,7 @@ struct engine *engine_new(const struct params *params, struct keyring *keys,
 		return NULL;
 	}
 	e->firewall_ready = true;
-	engine_subseed(&rng, words, 8);
+	engine_subseed(&rng, words, 10);
 	if (dispatch_init(&e->dispatch, &e->node, e->channel, words) < 0) {
 		engine_free(e);
 		return NULL;
@@ -257,7 +264,7 @@ static enum drop engine_own_address(struct engine *e, struct pkt *pkt)
 	dispatched = dispatch_owns(&e->dispatch, pkt->frame->port);
 	if (own && own->is_virtual && icmp && dispatched && dispatch_probe(&e->dispatch, pkt))
 		return DROP_COUNT; /* taken over */
-	if (src && !served &&
+	if (src && !served && !(src->is_virtual && dispatched && legs_own(&e->dispatch, pkt)) &&
 	    !(src->is_virtual && dispatch_may_meet_own(&e->dispatch, pkt->frame->port, src->port)))
 		return DROP_SPOOFED;
 	if (!own)
@@ -352,12 +359,18 @@ static void engine_chunk(struct engine *e, struct frame *frames, unsigned n)
 		engine_packet(e, &items[i]);
 }
 
+static uint64_t earlier(uint64_t x, uint64_t y)
+{
+	return x < y ? x : y;
+}
+
 static void engine_wake(struct engine *e)
 {
 	const struct firewall *f = &e->firewall;
 	bool busy = pool_used(e->node.pool) > 0 || f->release_due_ns != UINT64_MAX;
 	uint64_t soon = e->node.now_ns + (busy ? ENGINE_BUSY_TICK_NS : ENGINE_IDLE_TICK_NS);
 
+	soon = earlier(soon, backup_next(f));
 	if (soon < e->next_ns)
 		e->next_ns = soon;
 }
@@ -372,6 +385,12 @@ void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t 
 	engine_wake(e);
 }
 
+static bool is_for_dispatch(uint8_t type)
+{
+	return type == WIRE_PATH || type == WIRE_PATH_ASK || type == WIRE_TARGETS ||
+	       type == WIRE_WHO_HAS || type == WIRE_HAVE;
+}
+
 void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct endpoint *from,
 		     bool multicast, uint64_t now_ns, struct actions *out)
 {
@@ -383,17 +402,12 @@ void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct 
 	if (!channel_input(e->channel, data, size, from, multicast, now_ns, &msg)) {
 		firewall_members_changed(&e->firewall); /* a hello may have brought new MACs */
 		dispatch_members_changed(&e->dispatch);
-	} else if (msg.type == WIRE_PATH || msg.type == WIRE_PATH_ASK || msg.type == WIRE_TARGETS) {
+	} else if (is_for_dispatch(msg.type)) {
 		dispatch_message(&e->dispatch, &msg);
 	} else {
 		firewall_message(&e->firewall, &msg);
 	}
 	engine_wake(e);
-}
-
-static uint64_t earlier(uint64_t x, uint64_t y)
-{
-	return x < y ? x : y;
 }
 
 /* --- flows that the kernel passes on ------------------------------------------------------------
@@ -502,6 +516,7 @@ void engine_goodbye(struct engine *e, uint64_t now_ns, struct actions *out)
 	node_begin(&e->node, now_ns, out);
 	if (e->channel) {
 		answer_flush_releases(&e->firewall);
+		backup_leave(&e->firewall);
 		channel_goodbye(e->channel);
 	}
 }

@@ -118,9 +118,34 @@ uint16_t engine_l7_choose(struct engine *e, uint16_t service, const struct endpo
 enum l7_standing engine_l7_standing(const struct engine *e, uint16_t target, uint64_t *since_ns);
 /* A request for the target begins, or has ended: what least-connections goes by. */
 void engine_l7_flow(struct engine *e, uint16_t target, bool begins);
-/* To be counted in. Valid until the next reload. */
+/* To be counted in. Valid until the next reload. `target` may be a relay (base/l7_counts.h) in all
+ * of these. */
 struct l7_service_counts *engine_l7_service_counts(struct engine *e, uint16_t service);
 struct l7_target_counts *engine_l7_target_counts(struct engine *e, uint16_t target);
+struct l7_relay_counts *engine_l7_relay_counts(struct engine *e, uint16_t member);
+
+/* Connections of the servers' stack, whose packets the engine delivers by MAC (l7/2 and relays;
+ * dispatch/leg.h). From now on packets from `from` to `to` go to that target, or to the dispatcher
+ * of a relay; the connection's SYN has been sent, but not yet seen here. 0, -ENOMEM when there are
+ * as many as may be, -EHOSTUNREACH. */
+int engine_l7_leg(struct engine *e, uint16_t target, const struct endpoint *from,
+		  const struct endpoint *to, uint64_t now_ns);
+/* One that was accepted there, from a client's address `from` for the service's address `to`: the
+ * member that relays it, or PARAMS_NONE: nobody knows of it. */
+uint16_t engine_l7_leg_from(struct engine *e, const struct endpoint *from,
+			    const struct endpoint *to, uint64_t now_ns);
+/* What serves it now, for the matching table: a target, or PARAMS_NONE. */
+void engine_l7_leg_serves(struct engine *e, const struct endpoint *from,
+			  const struct endpoint *to, uint16_t target);
+/* Its descriptor is closed (the connection may have its end still before it). */
+void engine_l7_leg_end(struct engine *e, const struct endpoint *from, const struct endpoint *to,
+		       uint64_t now_ns);
+/* Whom the server with that name id (base/name_id.h) is connected to, which the service's cookie
+ * names and this node is not: by the configuration, or by asking, as the service has it. FOUND:
+ * *target is a relay. LATER: engine_l7_news changes when more is known; ask engine_next. */
+enum l7_found engine_l7_find(struct engine *e, uint16_t service, uint32_t server, uint16_t *target,
+			     uint64_t now_ns);
+uint32_t engine_l7_news(const struct engine *e);
 
 /* Which notes are wanted: bit (1 << enum note_type). */
 void engine_want_notes(struct engine *e, uint32_t mask);

@@ -49,6 +49,19 @@ static uint64_t drops_total(const struct engine *e)
 	return n;
 }
 
+/* Flows that others hold for this node, that it holds for others, and what became of those. */
+static json_t *status_backup(const struct engine *e)
+{
+	const struct backup *b = e->firewall.backup;
+
+	if (!b)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I}", "backed_up", (json_int_t)b->n_backed, "held",
+			 (json_int_t)flow_table_count(b->flows), "sent",
+			 (json_int_t)e->node.counters[COUNTER_BACKUP_SENT], "taken_over",
+			 (json_int_t)e->node.counters[COUNTER_BACKUP_PROMOTED]);
+}
+
 json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns)
 {
 	const struct firewall *f = &e->firewall;
@@ -56,7 +69,7 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 	bool ok = json_array_size(problems) == 0;
 	json_t *s = json_pack(
 		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:o, s:s, s:o, s:I, s:I}",
+		"s:o, s:s, s:o, s:I, s:I, s:o}",
 		"node", e->params->node, "version", version, "id", (int)e->params->node_id,
 		"uptime_s", seconds(now_ns, e->start_ns), "cluster", e->channel != NULL,
 		"members_up", e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
@@ -72,7 +85,8 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 		(json_int_t)drops_total(e), "dispatchers", view_dispatch_summary(e), "health",
 		ok ? "ok" : "degraded", "problems", problems, "offloaded",
 		(json_int_t)(e->node.offload ? offload_count(e->node.offload) : 0), "max_offloaded",
-		(json_int_t)(e->node.offload ? offload_capacity(e->node.offload) : 0));
+		(json_int_t)(e->node.offload ? offload_capacity(e->node.offload) : 0), "backup",
+		status_backup(e));
 
 	return json_pack("[o]", s);
 }
@@ -152,7 +166,7 @@ static json_t *state_object(const struct engine *e, const struct state *s, uint6
 {
 	const struct firewall *f = &e->firewall;
 	json_t *o = flow_object(&s->entry.key, s->flags & STATE_ORIGIN_B ? 1 : 0);
-	json_t *more = json_pack("{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o, s:s}",
+	json_t *more = json_pack("{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o, s:s, s:o}",
 				 "state", state_name(s), "in", port_name(e->params, s->in_port),
 				 "out", port_name(e->params, s->out_port), "rule",
 				 policy_rule_name(f->policy, s->rule), "age_s",
@@ -161,7 +175,9 @@ static json_t *state_object(const struct engine *e, const struct state *s, uint6
 				 (json_int_t)s->packets[0], (json_int_t)s->packets[1], "bytes",
 				 (json_int_t)state_bytes(s, 0), (json_int_t)state_bytes(s, 1),
 				 "home", e->params->node, "askers", flow_askers(e, s), "by",
-				 passed_by(e, OFFLOAD_HOME, flow_table_index(f->states, s)));
+				 passed_by(e, OFFLOAD_HOME, flow_table_index(f->states, s)), "backup",
+				 s->backup ? text(member_name(e->params, s->backup - 1u))
+					   : json_null());
 
 	json_object_update(o, more);
 	json_decref(more);
@@ -365,6 +381,7 @@ static void config_cluster(json_t *list, const struct cluster_params *c)
 	static const char *const queries[] = {"carry", "hold"};
 	static const char *const forwards[] = {"auto", "l2", "tunnel"};
 	static const char *const exceptions[] = {"drop", "reset", "pass"};
+	static const char *const trackings[] = {"loose", "strict"};
 	static const char *const ciphers[] = {"chacha20-poly1305", "aes-256-gcm"};
 	char buf[ADDR_TEXT];
 
@@ -385,6 +402,10 @@ static void config_cluster(json_t *list, const struct cluster_params *c)
 	setting(list, "cluster.query-retries", "%u", c->query_retries);
 	setting(list, "cluster.negative-ttl", "%ums", c->negative_ms);
 	setting(list, "cluster.forward-ttl", "%ums", c->forward_ms);
+	setting(list, "cluster.backup", "%s", c->backup ? "true" : "false");
+	setting(list, "cluster.backup-delay", "%ums", c->backup_delay_ms);
+	setting(list, "cluster.backup-refresh", "%ums", c->backup_refresh_ms);
+	setting(list, "cluster.backup-tracking", "%s", trackings[c->backup_tracking]);
 }
 
 json_t *view_config(const struct params *p)
@@ -436,6 +457,8 @@ json_t *view_event(const struct engine *e, const struct note *n, const char *tim
 		json_object_set_new(o, "rule", text(policy_rule_name(e->firewall.policy, n->rule)));
 	if (n->reason != DROP_NONE)
 		json_object_set_new(o, "reason", text(drop_name(n->reason)));
+	if (n->n_flows > 0)
+		json_object_set_new(o, "flows", json_integer(n->n_flows));
 	if (n->query_id)
 		json_object_set_new(o, "query", hex64(n->query_id));
 	if (n->detail)

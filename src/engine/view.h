@@ -25,6 +25,8 @@ json_t *view_dispatchers(const struct engine *e, uint64_t now_ns);
 json_t *view_services(const struct engine *e);
 /* What became of the cookies of each service by L7 that has any, those of its routes included. */
 json_t *view_cookies(const struct engine *e);
+/* Of each other dispatcher that relays go to or come from, or would. */
+json_t *view_relays(const struct engine *e);
 json_t *view_targets(const struct engine *e, uint64_t now_ns);
 /* One short object for each dispatcher: how many firewalls and targets are up. */
 json_t *view_dispatch_summary(const struct engine *e);
@@ -35,6 +37,8 @@ json_t *view_weight(const struct engine *e, const char *target);
  * the firewall, then those of the dispatchers. */
 json_t *view_flows(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns);
 json_t *view_forwards(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns);
+/* Connections by MAC: to servers by l7/2, and relays to and from other dispatchers (HD-18). */
+json_t *view_matching(const struct engine *e, uint32_t *cursor, uint32_t limit, uint64_t now_ns);
 
 /* What the engine knows of a port; the owner of the port adds its statistics. */
 json_t *view_port(const struct engine *e, uint16_t port);

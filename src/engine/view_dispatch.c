@@ -13,7 +13,7 @@ static const char *const algorithms[] = {
 	"least-packets", "source"};
 static const char *const unknowns[] = {"drop", "reset", "pass"};
 static const char *const downs[] = {"move", "reset", "keep"};
-static const char *const technologies[] = {"l4/2", "l4/3", "l7/3"};
+static const char *const technologies[] = {"l4/2", "l4/3", "l7/3", "l7/2"};
 static const char *const checks[] = {"none", "tcp", "http"};
 
 static json_t *text_or_null(const char *s)
@@ -116,6 +116,8 @@ json_t *view_dispatchers(const struct engine *e, uint64_t now_ns)
 /* What clients of its services would find. */
 static const char *target_state(const struct engine *e, uint16_t target)
 {
+	if (e->params->targets[target].n_via > 0)
+		return "remote";
 	if (!target_usable(&e->dispatch, target))
 		return "down";
 	return e->dispatch.target_candidates[target].weight ? "up" : "drained";
@@ -141,6 +143,16 @@ static json_t *target_addresses(const struct target_params *p)
 		json_array_append_new(list, address(&p->v4));
 	if (p->has_v6)
 		json_array_append_new(list, address(&p->v6));
+	return list;
+}
+
+/* The dispatchers that it is connected to, when this node is not one of them. */
+static json_t *target_via(const struct params *p, const struct target_params *t)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < t->n_via; i++)
+		json_array_append_new(list, text(member_name(p, t->via[i])));
 	return list;
 }
 
@@ -191,21 +203,22 @@ static json_t *target_object(const struct engine *e, uint16_t target, uint64_t n
 	bool member = p->member != PARAMS_NONE;
 	json_t *o = target_weight(e, target);
 
-	return with(o,
-		    json_pack("{s:o, s:o, s:o, s:o, s:s, s:f, s:o, s:s, s:I, s:I, s:I, s:o, s:o, "
-			      "s:o, s:o}",
-			      "addresses", target_addresses(p), "member",
-			      member ? text(member_name(e->params, p->member)) : json_null(),
-			      "port", p->port ? json_integer(p->port) : json_null(), "out",
-			      port_name(e->params, t->port), "state", target_state(e, target),
-			      "since_s",
-			      seconds(now_ns, t->since_ns ? t->since_ns : e->dispatch.start_ns),
-			      "why", text_or_null(target_why(e, target)), "check",
-			      checks[p->check.kind], "flows", (json_int_t)c->n_flows, "flows_total",
-			      (json_int_t)t->flows_total, "rate", (json_int_t)c->rate, "packets",
-			      both(t->to.packets, t->from.packets), "bytes",
-			      both(t->to.bytes, t->from.bytes), "services",
-			      target_services(e->params, target), "l7", view_l7_target(e, target)));
+	return with(
+		o,
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:f, s:o, s:s, s:I, s:I, s:I, s:o, s:o, "
+			  "s:o, s:o}",
+			  "addresses", target_addresses(p), "via", target_via(e->params, p),
+			  "member", member ? text(member_name(e->params, p->member)) : json_null(),
+			  "port", p->port ? json_integer(p->port) : json_null(), "out",
+			  port_name(e->params, t->port), "state", target_state(e, target),
+			  "since_s",
+			  seconds(now_ns, t->since_ns ? t->since_ns : e->dispatch.start_ns), "why",
+			  text_or_null(target_why(e, target)), "check", checks[p->check.kind],
+			  "flows", (json_int_t)c->n_flows, "flows_total",
+			  (json_int_t)t->flows_total, "rate", (json_int_t)c->rate, "packets",
+			  both(t->to.packets, t->from.packets), "bytes",
+			  both(t->to.bytes, t->from.bytes), "services",
+			  target_services(e->params, target), "l7", view_l7_target(e, target)));
 }
 
 json_t *view_targets(const struct engine *e, uint64_t now_ns)
@@ -408,19 +421,21 @@ json_t *view_dispatch_summary(const struct engine *e)
 	for (uint32_t k = 0; k < d->n_dispatchers; k++) {
 		const struct dispatcher *x = &d->dispatchers[k];
 		uint32_t n_targets = x == server_of(e) ? e->params->n_targets : 0;
-		int paths = 0, paths_up = 0, targets_up = 0;
+		int paths = 0, paths_up = 0, targets = 0, targets_up = 0;
 
 		for (uint32_t i = 0; x->paths && i < e->params->n_paths; i++) {
 			paths += x->paths[i].on_segment;
 			paths_up += x->paths[i].on_segment && x->path_candidates[i].up;
 		}
-		for (uint32_t i = 0; i < n_targets; i++)
+		for (uint32_t i = 0; i < n_targets; i++) {
+			targets += e->params->targets[i].n_via == 0;
 			targets_up += target_usable(d, (uint16_t)i);
+		}
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:I}", "dispatcher",
 					x->params->name, "role", roles[x->params->role], "paths_up",
 					paths_up, "paths", paths, "targets_up", targets_up,
-					"targets", (int)n_targets, "flows", (json_int_t)x->n_flows,
+					"targets", targets, "flows", (json_int_t)x->n_flows,
 					"max_flows", (json_int_t)x->params->max_flows));
 	}
 	return list;

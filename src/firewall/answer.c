@@ -199,13 +199,24 @@ static bool answer_still_explains(const struct state *s, const struct wire_query
 	       home_over_explains(s, q->flags & WIRE_QUERY_DIR ? 1 : 0, &seg);
 }
 
+/* This node is the backup and the home is thought alive: it may deliver the packet, and be lost
+ * before its confirm is out. Should the query come again, nobody is to deliver it once more. */
+static void answer_remember(struct firewall *f, const struct wire_query *q, uint32_t member)
+{
+	bool again;
+	struct seen_query *seen = answer_seen(f, q->id, member, &again);
+
+	if (!again)
+		seen->delivered = q->flags & WIRE_QUERY_CARRIED;
+}
+
 void answer_query(struct firewall *f, struct channel_message *msg)
 {
 	struct lookup l = {.from = NOTE_NO_MEMBER};
 	struct wire_query q;
 	struct seen_query *seen;
 	struct state *s;
-	bool again;
+	bool again, held = false;
 
 	if (!wire_get_query(&msg->body, &q)) {
 		node_count(f->node, COUNTER_MSG_MALFORMED);
@@ -218,6 +229,10 @@ void answer_query(struct firewall *f, struct channel_message *msg)
 	if ((q.flags & WIRE_QUERY_FRAGMENT) && !answer_fragment_flow(f, &q, &l))
 		return;
 	s = home_find(f, &l);
+	if (!s)
+		s = backup_asked(f, &q, &l, &held);
+	if (!s && held)
+		answer_remember(f, &q, msg->member);
 	if (!s || (state_is_over(s) && !answer_still_explains(s, &q)))
 		return;
 	if ((q.flags & WIRE_QUERY_OWN) && !answer_we_win(f, s, &q, msg->member)) {
@@ -229,7 +244,7 @@ void answer_query(struct firewall *f, struct channel_message *msg)
 	if (again)
 		node_count(f->node, COUNTER_QUERY_DUPLICATE);
 	else
-		seen->delivered = q.flags & WIRE_QUERY_CARRIED;
+		seen->delivered = (q.flags & WIRE_QUERY_CARRIED) && !backup_doubts(f, s);
 	answer_confirm(f, msg->member, &q, s, seen->delivered);
 	if (!again && seen->delivered)
 		answer_deliver(f, s, &q, &l);

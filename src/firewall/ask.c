@@ -89,7 +89,7 @@ static void ask_give_up(struct firewall *f, struct query *q)
 			node_drop_held(f->node, h, own ? DROP_TCP_STATE : DROP_QUERY_TIMEOUT);
 		} else if (l.key.zone != ASK_ZONE_FRAGMENT && !pkt.fragment &&
 			   firewall_lookup(f, &pkt, &l, &wait) == DROP_NONE) {
-			struct state *s = home_find(f, &l); /* picked up a moment ago */
+			struct state *s = home_find(f, &l); /* taken over a moment ago */
 			if (s && !state_is_over(s) && !(first && carried))
 				home_packet(f, s, &pkt, &l);
 			else
@@ -287,13 +287,26 @@ static void ask_fragment_known(struct firewall *f, const struct query *q,
 	frag->tuple = flow_key_tuple(key, frag->dir);
 }
 
+/* Of flows that were taken over the age is a copy: there the smaller id decides, as it does between
+ * the homes themselves. */
+static bool ask_second_wins(const struct firewall *f, const struct forward *fw, uint32_t member,
+			    const struct wire_confirm *c)
+{
+	const struct member_params *members = f->params->members;
+
+	if (c->rank != fw->home_rank)
+		return c->rank > fw->home_rank;
+	if (c->rank > STATE_RANK_COMPLETE)
+		return members[member].id < members[fw->member].id;
+	return c->age_ms > fw->home_age_ms;
+}
+
 /* A second home has confirmed: one must give way. The first keeps the flow unless the second has
  * come further or is older. */
 static void ask_conflict(struct firewall *f, struct forward *fw, uint32_t member,
 			 const struct wire_confirm *c)
 {
-	bool second =
-		c->rank != fw->home_rank ? c->rank > fw->home_rank : c->age_ms > fw->home_age_ms;
+	bool second = ask_second_wins(f, fw, member, c);
 	uint32_t loser = second ? fw->member : member;
 	struct wire_yield y = {.key = fw->entry.key,
 			       .winner = f->params->members[second ? member : fw->member].id,
@@ -433,7 +446,7 @@ static void ask_due(void *arg, void *entry)
 	}
 	node_count(f->node, COUNTER_QUERY_TIMEOUT);
 	ask_note(f, NOTE_QUERY_TIMEOUT, q, NOTE_NO_MEMBER);
-	if (!(q->flags & WIRE_QUERY_OWN))
+	if (!(q->flags & WIRE_QUERY_OWN) && !backup_rescue(f, &q->entry.key, q->sent_ns))
 		negative_put(f->negative, flow_table_hash(f->queries, &q->entry.key),
 			     f->node->now_ns + 1000000ULL * f->params->cluster.negative_ms);
 	ask_give_up(f, q);

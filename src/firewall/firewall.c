@@ -46,7 +46,7 @@ static int firewall_make_tables(struct firewall *f, const uint64_t seed[10])
 	f->seen = calloc(SEEN_SETS, sizeof(*f->seen));
 	if (!f->forwards || !f->queries || !f->negative || !f->sources || !f->releases || !f->seen)
 		return -ENOMEM;
-	return 0;
+	return backup_init(f, &flows, &queries);
 }
 
 int firewall_init(struct firewall *f, struct node *node, struct channel *channel,
@@ -70,6 +70,7 @@ int firewall_init(struct firewall *f, struct node *node, struct channel *channel
 
 void firewall_fini(struct firewall *f)
 {
+	backup_fini(f);
 	flow_table_free(f->states);
 	flow_table_free(f->forwards);
 	flow_table_free(f->queries);
@@ -90,6 +91,7 @@ static void firewall_remap_rules(struct firewall *f, const struct policy *policy
 
 	while ((s = flow_table_next(f->states, &pos)))
 		s->rule = policy_map_rule(policy, f->policy, s->rule);
+	backup_remap_rules(f, policy);
 }
 
 /* Forward entries, askers and queries name members by their place in the list. */
@@ -105,6 +107,7 @@ static void firewall_forget_members(struct firewall *f)
 	while ((s = flow_table_next(f->states, &pos)))
 		s->askers = 0;
 	memset(f->seen, 0, SEEN_SETS * sizeof(*f->seen));
+	backup_forget_members(f);
 }
 
 static bool firewall_same_members(const struct params *x, const struct params *y)
@@ -359,6 +362,11 @@ void firewall_route(struct firewall *f, struct pkt *pkt, struct lookup *l)
 		relay_to_home(f, pkt, fw->member, fw);
 		return;
 	}
+	s = backup_take_over(f, pkt, l);
+	if (s) {
+		home_packet(f, s, pkt, l);
+		return;
+	}
 	if (!l->delivering && pkt_starts_flow(pkt) && home_create(f, pkt, l))
 		return;
 	firewall_unknown(f, pkt, l);
@@ -467,6 +475,12 @@ void firewall_message(struct firewall *f, struct channel_message *msg)
 	case WIRE_YIELD:
 		firewall_yield(f, msg);
 		break;
+	case WIRE_BACKUP:
+	case WIRE_BACKUP_END:
+	case WIRE_TAKEN:
+	case WIRE_BACKUP_ACK:
+		backup_message(f, msg);
+		break;
 	default:
 		node_count(f->node, COUNTER_MSG_TYPE);
 	}
@@ -490,6 +504,7 @@ uint64_t firewall_tick(struct firewall *f)
 		return next;
 	next = earlier(next, relay_tick(f));
 	next = earlier(next, ask_tick(f));
+	next = earlier(next, backup_tick(f));
 	if (f->release_due_ns <= now)
 		answer_flush_releases(f);
 	return earlier(next, f->release_due_ns);
@@ -500,6 +515,7 @@ uint32_t firewall_flush_states(struct firewall *f)
 	uint32_t pos = 0, n = 0;
 	struct state *s;
 
+	backup_void(f);
 	while ((s = flow_table_next(f->states, &pos))) {
 		home_remove(f, s, DROP_FLUSHED);
 		n++;

@@ -1,15 +1,17 @@
 /*
- * firewall.h - the role of a cluster member (FC-1 to FC-16).
+ * firewall.h - the role of a cluster member (FC-1 to FC-17).
  *
  * Look-up order for each packet: own state, forward table, does it start a flow (policy), query.
  *
  *   packet ──▶ firewall_packet ─┬─ own state ─────────▶ home_packet ──▶ node_forward
  *                               ├─ forward entry ─────▶ relay_to_home (layer 2 or tunnel)
+ *                               ├─ orphan held here ──▶ backup_take_over ─▶ home_packet
  *                               ├─ starts a flow ─────▶ home_create
  *                               └─ unknown ───────────▶ ask_packet ──▶ query, packet held
  *   message ─▶ firewall_message ┬─ query ─────────────▶ answer_query ─▶ confirm, deliver
  *                               ├─ confirm ───────────▶ ask_confirmed ─▶ forward entry, relay
- *                               └─ not-home, release, forward, yield
+ *                               ├─ not-home, release, forward, yield
+ *                               └─ backup, backup-end, taken, backup-ack ─▶ backup_message
  *
  * A forwarded frame (by its source MAC, or because it came in a datagram) is never queried and
  * never forwarded again.
@@ -21,6 +23,7 @@
 #include <stdint.h>
 
 #include "cluster/channel.h"
+#include "firewall/backup.h"
 #include "firewall/limits.h"
 #include "firewall/policy.h"
 #include "firewall/state.h"
@@ -77,6 +80,7 @@ struct firewall {
 	struct source_counts *source_flows; /* NULL without max-per-source */
 	struct bucket query_packets, query_bytes;
 	struct seen_set *seen; /* SEEN_SETS */
+	struct backup *backup; /* NULL: flows end with their home */
 
 	struct wire_keys *releases; /* one batch per member */
 	uint64_t release_due_ns;
@@ -134,6 +138,11 @@ struct ipaddr home_originator(const struct state *s);
 void home_remove(struct firewall *f, struct state *s, enum drop reason);
 uint64_t home_tick(struct firewall *f);
 bool home_policy_possible(const struct firewall *f, const struct pkt *pkt, const struct lookup *l);
+
+/* A new state for a flow that policy has admitted, here or elsewhere: counted, with no packet seen
+ * so far. NULL: the table is full, even after eviction. */
+struct state *home_place(struct firewall *f, const struct flow_key *key, uint16_t rule,
+			 bool origin_b);
 
 /* home_offload.c: nothing is done when the kernel passes nothing on */
 /* A packet of the flow has just been sent as frame `n_sent` of the actions, if it has been sent. */

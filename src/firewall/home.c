@@ -48,6 +48,8 @@ static void home_set_half_open(struct firewall *f, struct state *s, bool half_op
 		f->n_half_open++;
 	else
 		f->n_half_open--;
+	if (!half_open)
+		backup_settled(f, s);
 }
 
 struct ipaddr home_originator(const struct state *s)
@@ -68,6 +70,7 @@ void home_remove(struct firewall *f, struct state *s, enum drop reason)
 		note->rule = s->rule;
 	}
 	home_set_half_open(f, s, false);
+	backup_end(f, s);
 	if (f->source_flows) {
 		struct ipaddr from = home_originator(s);
 		source_counts_add(f->source_flows, &from, -1);
@@ -160,25 +163,39 @@ static void home_note_rule(struct firewall *f, const struct lookup *l, const str
 
 /* --- a new flow ------------------------------------------------------------------------------ */
 
+struct state *home_place(struct firewall *f, const struct flow_key *key, uint16_t rule,
+			 bool origin_b)
+{
+	uint64_t hash = flow_table_hash(f->states, key);
+	struct ipaddr from = origin_b ? key->b : key->a, to = origin_b ? key->a : key->b;
+	struct state *s = flow_table_insert(f->states, key, hash);
+
+	if (!s && home_evict(f))
+		s = flow_table_insert(f->states, key, hash);
+	if (!s)
+		return NULL;
+	s->created_ms = (uint32_t)(f->node->now_ns / 1000000);
+	s->hop[0] = s->hop[1] = NEIGH_NONE;
+	s->rule = rule;
+	s->flags = origin_b ? STATE_ORIGIN_B : 0;
+	s->in_port = (uint8_t)node_route_port(f->node, &from);
+	s->out_port = (uint8_t)node_route_port(f->node, &to);
+	if (f->source_flows)
+		source_counts_add(f->source_flows, &from, 1);
+	node_count(f->node, COUNTER_FLOWS_CREATED);
+	backup_begin(f, s);
+	return s;
+}
+
 static struct state *home_insert(struct firewall *f, struct pkt *pkt, struct lookup *l,
 				 uint16_t rule)
 {
-	struct node *n = f->node;
-	struct state *s = flow_table_insert(f->states, &l->key, l->hash);
+	struct state *s = home_place(f, &l->key, rule, l->dir);
 
-	if (!s && home_evict(f))
-		s = flow_table_insert(f->states, &l->key, l->hash);
 	if (!s)
 		return NULL;
-	s->created_ms = (uint32_t)(n->now_ns / 1000000);
-	s->hop[0] = s->hop[1] = NEIGH_NONE;
-	s->rule = rule;
-	s->flags = l->dir ? STATE_ORIGIN_B : 0;
 	s->in_port = (uint8_t)pkt->frame->port;
-	s->out_port = (uint8_t)node_route_port(n, &pkt->tuple.dst);
-	if (f->source_flows)
-		source_counts_add(f->source_flows, &pkt->tuple.src, 1);
-	node_count(n, COUNTER_FLOWS_CREATED);
+	backup_forget_orphan(f, &l->key);
 	return s;
 }
 
@@ -399,7 +416,9 @@ static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struc
 	enum drop d;
 
 	home_offload_sync(f, s);
-	d = tcp_track_segment(&s->tcp, state_side(s, l->dir), &pkt->tcp, &reopened);
+	d = s->tcp.state == TCP_STATE_NONE
+		    ? backup_resume(f, s, state_side(s, l->dir), &pkt->tcp)
+		    : tcp_track_segment(&s->tcp, state_side(s, l->dir), &pkt->tcp, &reopened);
 	if (d == DROP_NONE && f->node->offload)
 		home_offload_moved(f, s);
 	if (reopened) {
@@ -422,9 +441,11 @@ static void home_tcp(struct firewall *f, struct state *s, struct pkt *pkt, struc
 		return;
 	}
 	home_set_half_open(f, s, home_is_half_open(s, state_side(s, l->dir)));
-	if (state_is_over(s) && f->channel && s->askers) {
-		answer_release(f, s);
+	if (state_is_over(s) && f->channel) {
+		if (s->askers)
+			answer_release(f, s);
 		s->askers = 0;
+		backup_end(f, s);
 	}
 	home_deliver(f, s, pkt, l);
 }

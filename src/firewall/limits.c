@@ -41,6 +41,15 @@ void negative_put(struct negative_cache *c, uint64_t flow_hash, uint64_t until_n
 	c->sets[set].until_ns[victim] = until_ns;
 }
 
+void negative_remove(struct negative_cache *c, uint64_t flow_hash)
+{
+	unsigned set = (unsigned)(flow_hash % NEGATIVE_SETS);
+
+	for (unsigned i = 0; i < NEGATIVE_WAYS; i++)
+		if (c->sets[set].hash[i] == flow_hash)
+			c->sets[set].until_ns[i] = 0;
+}
+
 bool negative_has(const struct negative_cache *c, uint64_t flow_hash, uint64_t now_ns)
 {
 	unsigned set = (unsigned)(flow_hash % NEGATIVE_SETS);

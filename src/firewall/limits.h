@@ -20,6 +20,7 @@ struct negative_cache;
 struct negative_cache *negative_new(void);
 void negative_free(struct negative_cache *c);
 void negative_put(struct negative_cache *c, uint64_t flow_hash, uint64_t until_ns);
+void negative_remove(struct negative_cache *c, uint64_t flow_hash);
 bool negative_has(const struct negative_cache *c, uint64_t flow_hash, uint64_t now_ns);
 uint32_t negative_clear(struct negative_cache *c);
 

@@ -3,7 +3,6 @@
 #define RANK_OVER 0
 #define RANK_STARTED 1
 #define RANK_ANSWERED 2
-#define RANK_COMPLETE 3
 
 bool state_is_over(const struct state *s)
 {
@@ -18,9 +17,11 @@ uint8_t state_rank(const struct state *s)
 	if (s->entry.key.proto == IPPROTO_NUM_TCP) {
 		if (s->tcp.state == TCP_STATE_SYN_SENT)
 			return RANK_STARTED;
-		return s->tcp.state == TCP_STATE_SYN_RECEIVED ? RANK_ANSWERED : RANK_COMPLETE;
+		return s->tcp.state == TCP_STATE_SYN_RECEIVED
+			       ? RANK_ANSWERED
+			       : (uint8_t)(STATE_RANK_COMPLETE + state_term(s));
 	}
-	return s->flags & STATE_REPLIED ? RANK_COMPLETE : RANK_STARTED;
+	return s->flags & STATE_REPLIED ? (uint8_t)(STATE_RANK_COMPLETE + state_term(s)) : RANK_STARTED;
 }
 
 static uint32_t tcp_timeout(const struct state *s, const struct timeout_params *t)
@@ -42,7 +43,8 @@ static uint32_t tcp_timeout(const struct state *s, const struct timeout_params *
 		return t->tcp_last_ack;
 	case TCP_STATE_TIME_WAIT:
 		return t->tcp_time_wait;
-	case TCP_STATE_NONE:
+	case TCP_STATE_NONE: /* taken over, and nothing of it seen so far */
+		return t->tcp_established;
 	case TCP_STATE_CLOSED:
 	case TCP_STATE_COUNT:
 		break;
@@ -66,6 +68,7 @@ uint32_t state_timeout(const struct state *s, const struct timeout_params *t)
 const char *state_name(const struct state *s)
 {
 	if (s->entry.key.proto == IPPROTO_NUM_TCP)
-		return tcp_state_name((enum tcp_state)s->tcp.state);
+		return s->tcp.state == TCP_STATE_NONE ? "taken-over"
+						      : tcp_state_name((enum tcp_state)s->tcp.state);
 	return s->flags & STATE_REPLIED ? "replied" : "new";
 }

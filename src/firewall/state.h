@@ -20,6 +20,12 @@
 #define STATE_REPLIED 2	  /* the responder has answered */
 #define STATE_HALF_OPEN 4 /* counted among the half-open flows */
 #define STATE_PICKED_UP 8 /* taken over in the middle (exception "pass") */
+#define STATE_DOUBTED 16  /* its backup was cut off from here, and may have taken it over */
+#define STATE_TERM 0xe0	  /* how often the flow has been taken over (FC-17), at most 7 */
+#define STATE_TERM_SHIFT 5
+
+/* Ranks of flows that have come all the way begin here; each take-over adds one. */
+#define STATE_RANK_COMPLETE 3
 
 struct state {
 	struct flow_entry entry; /* first */
@@ -34,7 +40,10 @@ struct state {
 	uint16_t rule;
 	uint8_t flags;
 	uint8_t in_port, out_port;
+	uint8_t backup; /* index of the member that holds its backup + 1, or 0 */
 };
+
+_Static_assert(sizeof(struct state) == 128, "there may be a million of them");
 
 struct forward {
 	struct flow_entry entry; /* first */
@@ -53,6 +62,11 @@ struct forward {
 static inline unsigned state_side(const struct state *s, unsigned dir)
 {
 	return dir ^ (s->flags & STATE_ORIGIN_B ? 1u : 0u);
+}
+
+static inline uint8_t state_term(const struct state *s)
+{
+	return s->flags >> STATE_TERM_SHIFT;
 }
 
 static inline void state_count(struct state *s, unsigned side, uint32_t bytes)
@@ -82,7 +96,8 @@ static inline uint64_t state_bytes(const struct state *s, unsigned side)
 
 /* A TCP connection that has ended and is only remembered (TIME_WAIT, closed). */
 bool state_is_over(const struct state *s);
-/* How far a flow has come: what decides between two homes before age does. */
+/* How far a flow has come: what decides between two homes before age does. A flow that has been
+ * taken over is further than it was with the home that was thought lost. */
 uint8_t state_rank(const struct state *s);
 /* Milliseconds after the last packet at which the flow ends. */
 uint32_t state_timeout(const struct state *s, const struct timeout_params *t);

@@ -31,6 +31,8 @@
 #define STOCK_FIRST 8
 #define STOCK 512
 
+#define PORT_RANGE "ipv4/ip_local_port_range"
+
 struct stock {
 	int family;
 	unsigned wanted; /* 0 until one is asked for */
@@ -52,6 +54,7 @@ struct netspace {
 	/* Set by the thread before the phase is READY. */
 	bool user_changes;
 	int fd;
+	int ports_fd; /* of the sysctl: opened inside, it is of this namespace for ever */
 	struct mnl_socket *netlink;
 	char *err;
 	size_t err_size;
@@ -104,7 +107,6 @@ static const struct sysctl sysctls[] = {
 	{"core/somaxconn", "65535"},
 	{"ipv4/tcp_max_syn_backlog", "16384"},
 	{"ipv4/tcp_syncookies", "1"},
-	{"ipv4/ip_local_port_range", "1024 65535"},
 	{"ipv4/tcp_tw_reuse", "1"},
 	{"ipv4/tcp_timestamps", "1"}, /* what tcp_tw_reuse relies on */
 	{"ipv4/tcp_rfc1337", "1"},
@@ -131,24 +133,35 @@ static int write_sysctl(const struct sysctl *s)
 	return rc;
 }
 
+static int open_port_range(struct netspace *n)
+{
+	n->ports_fd = open("/proc/sys/net/" PORT_RANGE, O_WRONLY | O_CLOEXEC);
+	return n->ports_fd < 0 ? -errno : netspace_set_ports(n, 1024, 65535);
+}
+
+static int sysctl_failed(const struct netspace *n, const char *name, int rc)
+{
+	snprintf(n->err, n->err_size, "cannot write /proc/sys/net/%s inside: %s%s", name,
+		 strerror(-rc),
+		 rc == -EROFS ? " (in a systemd unit: ProtectKernelTunables=no)" : "");
+	return rc;
+}
+
 static int write_sysctls(struct netspace *n)
 {
+	int rc;
+
 	if (access("/proc/sys/net/ipv4/ip_unprivileged_port_start", F_OK) < 0) {
 		snprintf(n->err, n->err_size, "/proc/sys/net is not there: %s", strerror(errno));
 		return -ENOENT;
 	}
 	for (size_t i = 0; i < sizeof(sysctls) / sizeof(sysctls[0]); i++) {
-		int rc = write_sysctl(&sysctls[i]);
-
-		if (rc < 0) {
-			snprintf(n->err, n->err_size, "cannot write /proc/sys/net/%s inside: %s%s",
-				 sysctls[i].name, strerror(-rc),
-				 rc == -EROFS ? " (in a systemd unit: ProtectKernelTunables=no)"
-					      : "");
-			return rc;
-		}
+		rc = write_sysctl(&sysctls[i]);
+		if (rc < 0)
+			return sysctl_failed(n, sysctls[i].name, rc);
 	}
-	return 0;
+	rc = open_port_range(n);
+	return rc < 0 ? sysctl_failed(n, PORT_RANGE, rc) : 0;
 }
 
 /* Of this thread alone. The bounding set goes first, while there is CAP_SETPCAP; what is missing
@@ -270,6 +283,8 @@ static void dispose(struct netspace *n)
 	rtnl_close(n->netlink);
 	if (n->fd >= 0)
 		close(n->fd);
+	if (n->ports_fd >= 0)
+		close(n->ports_fd);
 	pthread_cond_destroy(&n->work);
 	pthread_cond_destroy(&n->done);
 	pthread_mutex_destroy(&n->lock);
@@ -285,7 +300,7 @@ struct netspace *netspace_new(bool user_changes, char *err, size_t err_size)
 		snprintf(err, err_size, "out of memory");
 		return NULL;
 	}
-	n->fd = -1;
+	n->fd = n->ports_fd = -1;
 	n->user_changes = user_changes;
 	n->err = err;
 	n->err_size = err_size;
@@ -342,6 +357,14 @@ int netspace_socket(struct netspace *n, int family)
 		pthread_cond_signal(&n->work);
 	pthread_mutex_unlock(&n->lock);
 	return fd;
+}
+
+int netspace_set_ports(struct netspace *n, uint16_t first, uint16_t last)
+{
+	char text[16];
+	int size = snprintf(text, sizeof(text), "%u %u", (unsigned)first, (unsigned)last);
+
+	return pwrite(n->ports_fd, text, (size_t)size, 0) < 0 ? -errno : 0;
 }
 
 int netspace_fd(const struct netspace *n)

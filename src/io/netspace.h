@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct netspace;
 struct mnl_socket;
@@ -31,6 +32,10 @@ void netspace_free(struct netspace *n);
 /* A TCP socket of the namespace, AF_INET or AF_INET6, non-blocking and close-on-exec; or negative
  * errno. */
 int netspace_socket(struct netspace *n, int family);
+
+/* Connections that are made from now on get ports from `first` to `last`; at first any above 1023.
+ * 0, or negative errno. */
+int netspace_set_ports(struct netspace *n, uint16_t first, uint16_t last);
 
 /* Descriptor of the namespace, and a netlink socket in it. Both stay owned by it. */
 int netspace_fd(const struct netspace *n);

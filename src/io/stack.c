@@ -325,6 +325,10 @@ static int build(struct stack *s, const struct stack_params *p, char *err, size_
 	}
 	if (rc == 0)
 		rc = make_any(s, &what);
+	if (rc == 0 && p->first_port) {
+		what = "set the range of ports";
+		rc = stack_set_ports(s, p->first_port, p->last_port);
+	}
 	if (rc < 0) {
 		snprintf(err, err_size, "cannot %s: %s", what, strerror(-rc));
 		return rc;
@@ -465,4 +469,9 @@ struct macaddr stack_gateway_mac(const struct stack *s)
 struct netspace *stack_space(struct stack *s)
 {
 	return s->space;
+}
+
+int stack_set_ports(struct stack *s, uint16_t first, uint16_t last)
+{
+	return netspace_set_ports(s->space, first, last);
 }

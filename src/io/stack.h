@@ -40,6 +40,7 @@ struct stack_params {
 	uint32_t mtu;			/* of both ends; 0 = 1500 */
 	bool any;			/* every address is local for what comes in */
 	bool user_changes;		/* the process will change its user after this */
+	uint16_t first_port, last_port; /* that connections out of it have; 0 = the kernel's */
 	const struct ipaddr *addresses; /* virtual addresses; borrowed for the call */
 	unsigned n_addresses;
 };
@@ -63,6 +64,10 @@ int stack_repair(struct stack *s, char *err, size_t err_size);
  * not be added or removed, with text in `err`; the rest is done. */
 int stack_set_addresses(struct stack *s, const struct ipaddr *addresses, unsigned n, char *err,
 			size_t err_size);
+
+/* Connections out of it that are made from now on have ports from `first` to `last`. 0, or negative
+ * errno. Needs CAP_NET_ADMIN. */
+int stack_set_ports(struct stack *s, uint16_t first, uint16_t last);
 
 const char *stack_device(const struct stack *s);
 unsigned stack_ifindex(const struct stack *s); /* of the outer device */
@@ -89,6 +94,9 @@ struct stack_socket_request {
  * for this, 8 of a family that is asked for, up to 512 where many are asked for quickly: leave room
  * in the limit of open files. */
 int stack_socket(struct stack *s, const struct stack_socket_request *r);
+
+/* The near end of a socket that stack_socket has made. 0, or negative errno. */
+int stack_near_end(int fd, struct endpoint *local);
 
 /* The next connection of a listening socket, non-blocking, with both its ends: `to` is the address
  * the client asked for. -EAGAIN when none waits; other negative errno when one could not be taken:

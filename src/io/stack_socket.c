@@ -116,6 +116,17 @@ int stack_socket(struct stack *s, const struct stack_socket_request *r)
 	return fd;
 }
 
+int stack_near_end(int fd, struct endpoint *local)
+{
+	union sockaddr_any a;
+	socklen_t size = sizeof(a);
+
+	if (getsockname(fd, &a.sa, &size) < 0)
+		return -errno;
+	*local = sockaddr_endpoint(&a);
+	return 0;
+}
+
 /* accept(2) tells errors of the waiting connection, too, as if they were its own. */
 static bool is_connections_own(int error)
 {
@@ -140,7 +151,7 @@ int stack_accept(int listener, struct endpoint *from, struct endpoint *to)
 {
 	union sockaddr_any a;
 	socklen_t size = sizeof(a);
-	int fd = -1;
+	int fd = -1, rc;
 
 	for (unsigned i = 0; fd < 0 && i < ABORTED_MAX; i++) {
 		size = sizeof(a);
@@ -151,13 +162,9 @@ int stack_accept(int listener, struct endpoint *from, struct endpoint *to)
 	if (fd < 0)
 		return -EAGAIN;
 	*from = sockaddr_endpoint(&a);
-	size = sizeof(a);
-	if (getsockname(fd, &a.sa, &size) < 0) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	*to = sockaddr_endpoint(&a);
-	return fd;
+	rc = stack_near_end(fd, to);
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
 }

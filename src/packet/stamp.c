@@ -79,6 +79,14 @@ uint16_t stamp_read(const struct pkt *pkt)
 	return option && size == OPT_STAMP ? get_be16(option + 4) : 0;
 }
 
+bool stamp_is_relay(const struct pkt *pkt)
+{
+	size_t size;
+	const uint8_t *option = find(pkt, &size);
+
+	return option && size == OPT_STAMP && get_be16(option + 4) == STAMP_RELAY;
+}
+
 /* A header field that holds a length: `delta` more. Returns what that adds to a sum. */
 static uint64_t add_length(uint8_t *field, int delta)
 {
@@ -167,7 +175,6 @@ bool stamp_insert(struct pkt *pkt, uint16_t path, uint32_t mtu)
 	struct wcur w = wcur_init(room, sizeof(room));
 	size_t size;
 
-	assert(path != 0);
 	if (!may_hold(pkt) || pkt->fragment || stamp_present(pkt) || !fits(pkt, mtu))
 		return false;
 	struct rcur c = options(pkt);

@@ -20,6 +20,7 @@
 
 #define STAMP_SIZE 8
 #define STAMP_EXID 0x4657
+#define STAMP_RELAY 0 /* the mark of a dispatcher's relay, and no path (HD-18) */
 
 /* Put a stamp in. False, and nothing changed, when it is no SYN, is a fragment, has no room for 8
  * more bytes of options, holds one already, or would exceed `mtu`. The frame must have STAMP_SIZE
@@ -30,6 +31,8 @@ bool stamp_insert(struct pkt *pkt, uint16_t path, uint32_t mtu);
  * kind and ExID counts as one without value (0), but is found by stamp_present. */
 uint16_t stamp_read(const struct pkt *pkt);
 bool stamp_present(const struct pkt *pkt);
+/* Whether the first stamp is a whole one that says STAMP_RELAY. */
+bool stamp_is_relay(const struct pkt *pkt);
 
 /* Take every stamp out, whatever its length, and the padding with it where that leaves the header a
  * whole number of words (else NOPs fill it). Returns how many were there. */

@@ -21,6 +21,8 @@ void account_connection(struct proxy *p, struct session *s, bool begins)
 {
 	struct l7_service_counts *c;
 
+	session_count_relay(p, s, connections, begins);
+	session_count_relay(p, s, connections_open, begins ? 1 : -1);
 	if (s->service == PARAMS_NONE)
 		return;
 	c = p->world.service_counts(p->world.arg, s->service);
@@ -33,6 +35,8 @@ void account_begin(struct proxy *p, struct session *s)
 	s->x.open = true;
 	session_count(p, s, requests, 1);
 	session_count(p, s, requests_open, 1);
+	session_count_relay(p, s, requests, 1);
+	session_count_relay(p, s, requests_open, 1);
 }
 
 void account_flow(struct proxy *p, struct session *s, bool begins)
@@ -40,6 +44,8 @@ void account_flow(struct proxy *p, struct session *s, bool begins)
 	if (s->x.flows == begins)
 		return;
 	s->x.flows = begins;
+	if (s->relayed)
+		p->world.serves(p->world.arg, &s->from, &s->to, begins ? s->target : PARAMS_NONE);
 	if (s->target == PARAMS_NONE)
 		return;
 	session_count_target(p, s, requests, begins);
@@ -105,6 +111,13 @@ static struct text name_of(const char *name)
 	return (struct text){name, strlen(name)};
 }
 
+/* A relay has that of the dispatcher. */
+static const char *target_name(const struct proxy *p, uint16_t target)
+{
+	return l7_is_relay(target) ? p->params->members[l7_relay_member(target)].name
+				   : p->params->targets[target].name;
+}
+
 static void log_record(struct proxy *p, struct session *s)
 {
 	const struct exchange *x = &s->x;
@@ -134,11 +147,22 @@ static void log_record(struct proxy *p, struct session *s)
 	if (service != PARAMS_NONE)
 		r.service = name_of(proxy_service_params(p, service)->name);
 	if (s->target != PARAMS_NONE)
-		r.server = name_of(p->params->targets[s->target].name);
+		r.server = name_of(target_name(p, s->target));
 	p->world.log(p->world.arg, service, &r);
 }
 
-void account_end(struct proxy *p, struct session *s)
+static void relay_end(struct proxy *p, struct session *s, bool whole)
+{
+	unsigned status = s->x.status;
+
+	session_count_relay(p, s, requests_open, -1);
+	session_count_relay(p, s, bytes_in, s->up.body.content);
+	session_count_relay(p, s, bytes_out, s->down.body.content);
+	if (!whole || (status >= 502 && status <= 504))
+		session_count_relay(p, s, errors, 1);
+}
+
+void account_end(struct proxy *p, struct session *s, bool whole)
 {
 	if (!s->x.open)
 		return;
@@ -148,6 +172,7 @@ void account_end(struct proxy *p, struct session *s)
 	session_count(p, s, bytes_out, s->down.body.content);
 	session_count_target(p, s, bytes_in, s->up.body.content);
 	session_count_target(p, s, bytes_out, s->down.body.content);
+	relay_end(p, s, whole);
 	session_count(p, s, us_total, account_us(p, s));
 	account_flow(p, s, false);
 	log_record(p, s);

@@ -4,6 +4,7 @@
 #ifndef PROXY_IMPL_H
 #define PROXY_IMPL_H
 
+#include "base/hash.h"
 #include "l7/http_body.h"
 #include "l7/http_head.h"
 #include "l7/http_route.h"
@@ -47,12 +48,15 @@ struct proxy {
 	struct session *idle_first, *idle_last; /* between requests, for longest first */
 	uint32_t n_sessions;
 
-	struct server_pool **pools; /* of server.c */
-	uint32_t n_pools;
-	uint32_t n_waiting;	 /* wishes in the queues of all */
-	uint64_t n_turns;	 /* of wishes that have waited, ever */
-	struct server_wish told; /* head of the list of what is to be told */
-	uint32_t *target_open;	 /* connections to each target, all its pools together */
+	struct ring finding; /* head of sessions that wait for word of a cookie's server */
+
+	struct server_target *targets; /* of pool.h: of each target, then of each member's relay */
+	struct server_target parted;   /* pools whose target is gone, or elsewhere */
+	struct server_pool **buckets;  /* of all pools, by hash; NULL before the first */
+	uint32_t n_buckets, n_pools;
+	struct hash_key key;
+	struct ring empty; /* head of pools that may be empty */
+	struct ring told;  /* head of wishes that are to be told */
 
 	struct {
 		uint8_t id;
@@ -60,6 +64,13 @@ struct proxy {
 		uint8_t secret[COOKIE_SECRET];
 	} cookie_keys[COOKIE_KEYS];
 	unsigned n_cookie_keys;
+};
+
+/* Index so far -> index from now on, or PARAMS_NONE. */
+struct proxy_map {
+	uint16_t *services, *targets;
+	uint16_t members[PARAMS_MEMBERS];
+	uint32_t n_targets, n_members; /* so far */
 };
 
 static inline const struct service_params *proxy_service_params(const struct proxy *p, uint16_t i)
@@ -88,18 +99,21 @@ uint16_t proxy_target_by_id(const struct proxy *p, uint32_t id);
 /* session.c */
 /* NULL: no memory, and the descriptor is still the caller's. */
 struct session *session_new(struct proxy *p, uint16_t service, int fd, const struct endpoint *from,
-			    const struct endpoint *to);
+			    const struct endpoint *to, uint16_t relay);
 void session_client_ready(struct proxy *p, struct proxy_watch *w, uint8_t what);
 /* Readiness of a connection that a session has, or its timer (TIMER_SERVER while it has it): then
  * `what` is 0. */
 void session_server_ready(struct proxy *p, struct server_conn *c, uint8_t what);
 void session_due(struct proxy *p, struct timer *t);
-void sessions_remap(struct proxy *p, const uint16_t *services, const uint16_t *targets);
+void sessions_remap(struct proxy *p, const struct proxy_map *m);
 /* Close the one that has been idle for longest. False: none is. */
 bool sessions_displace(struct proxy *p);
 /* Close all at once; and free those that have ended. */
 void sessions_close(struct proxy *p);
 void sessions_bury(struct proxy *p);
+
+/* relay.c: whoever waits for word of a cookie's server asks again. */
+void sessions_seek(struct proxy *p);
 
 /* proxy.c: called at the end of every entry: tells wishes, frees what has ended. */
 void proxy_settle(struct proxy *p);

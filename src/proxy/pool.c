@@ -1,169 +1,171 @@
 /*
- * pool.c - the table of pools: an array in the order of targets and addresses.
+ * pool.c - the table of pools, by a keyed hash: clients choose their addresses.
  *
- * There are as many as targets, or, where targets have no port of their own, as many as targets and
- * ports of services; one is made once and asked for with every request. So looking is quick, and
- * the pools of one target lie side by side.
+ * Targets have one pool in use, or one for each port that was asked for; where connections are made
+ * as the client, one for each client. The one asked for last is tried first: then nothing has to be
+ * hashed where there is only one.
  */
 #include "proxy/pool.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-static int compare(const struct server_pool *x, uint16_t target, const struct endpoint *to)
+#define BUCKETS_MIN 64
+
+static const struct ipaddr nobody;
+
+static bool is_same(const struct server_pool *x, uint16_t target, const struct endpoint *to,
+		    const struct ipaddr *from)
 {
-	int d;
-
-	if (x->target != target)
-		return x->target < target ? -1 : 1;
-	d = memcmp(x->to.addr.b, to->addr.b, sizeof(to->addr.b));
-	return d != 0 ? d : (int)x->to.port - (int)to->port;
+	return x->target == target && x->to.port == to->port && ipaddr_eq(&x->to.addr, &to->addr) &&
+	       ipaddr_eq(&x->from, from);
 }
 
-/* The first pool that is not before that target's at that address. */
-static uint32_t lower_bound(const struct proxy *p, uint16_t target, const struct endpoint *to)
+static struct server_pool **bucket_of(const struct proxy *p, uint16_t target,
+				      const struct endpoint *to, const struct ipaddr *from)
 {
-	uint32_t lo = 0, hi = p->n_pools;
+	uint64_t words[] = {to->addr.q[0], to->addr.q[1], from->q[0], from->q[1],
+			    (uint64_t)target << 16 | to->port};
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
+	return &p->buckets[hash_words(&p->key, words, 5) & (p->n_buckets - 1)];
+}
 
-		if (compare(p->pools[mid], target, to) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
+static void chain(struct proxy *p, struct server_pool *pool)
+{
+	struct server_pool **at = bucket_of(p, pool->target, &pool->to, &pool->from);
+
+	pool->next = *at;
+	*at = pool;
+}
+
+static void unchain(struct proxy *p, struct server_pool *pool)
+{
+	struct server_pool **at = bucket_of(p, pool->target, &pool->to, &pool->from);
+
+	while (*at != pool)
+		at = &(*at)->next;
+	*at = pool->next;
+}
+
+/* All chains as one. */
+static struct server_pool *take_all(struct proxy *p)
+{
+	struct server_pool *all = NULL;
+
+	for (uint32_t i = 0; i < p->n_buckets; i++)
+		while (p->buckets[i]) {
+			struct server_pool *x = p->buckets[i];
+
+			p->buckets[i] = x->next;
+			x->next = all;
+			all = x;
+		}
+	return all;
+}
+
+static void chain_all(struct proxy *p, struct server_pool *all)
+{
+	while (all) {
+		struct server_pool *x = all;
+
+		all = x->next;
+		chain(p, x);
 	}
-	return lo;
 }
 
-static struct server_pool *pool_new(uint16_t target, const struct endpoint *to)
+void pools_rehash(struct proxy *p)
 {
-	struct server_pool *pool = calloc(1, sizeof(*pool));
+	chain_all(p, take_all(p));
+}
 
+/* Chains become longer without memory. False: there are none at all. */
+static bool grow(struct proxy *p)
+{
+	uint32_t n = p->n_buckets ? p->n_buckets * 2 : BUCKETS_MIN;
+	struct server_pool **more = calloc(n, sizeof(struct server_pool *)), *all;
+
+	if (!more)
+		return p->n_buckets > 0;
+	all = take_all(p);
+	free(p->buckets);
+	p->buckets = more;
+	p->n_buckets = n;
+	chain_all(p, all);
+	return true;
+}
+
+static struct server_pool *pool_new(struct proxy *p, uint16_t target, const struct endpoint *to,
+				    const struct ipaddr *from)
+{
+	struct server_pool *pool;
+
+	if (p->n_pools >= p->n_buckets && !grow(p))
+		return NULL;
+	pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return NULL;
 	pool->target = target;
+	pool->of = target_at(p, target);
 	pool->to = *to;
-	pool->idle.next = pool->idle.prev = &pool->idle;
-	pool->others.next = pool->others.prev = &pool->others;
-	pool->queue.next = pool->queue.prev = &pool->queue;
+	pool->from = *from;
+	ring_init(&pool->idle);
+	ring_init(&pool->others);
+	ring_insert(&pool->of->pools, &pool->link);
+	chain(p, pool);
+	p->n_pools++;
+	pool_check(p, pool);
 	return pool;
 }
 
-struct server_pool *pool_get(struct proxy *p, uint16_t target, const struct endpoint *to)
+struct server_pool *pool_get(struct proxy *p, uint16_t target, const struct endpoint *to,
+			     const struct ipaddr *from)
 {
-	uint32_t at = lower_bound(p, target, to);
-	struct server_pool **more, *pool;
+	struct server_target *t = target_at(p, target);
+	struct server_pool *pool = t->recent;
 
-	if (at < p->n_pools && compare(p->pools[at], target, to) == 0)
-		return p->pools[at];
-	more = realloc(p->pools, (p->n_pools + 1) * sizeof(struct server_pool *));
-	if (!more)
-		return NULL;
-	p->pools = more;
-	pool = pool_new(target, to);
+	from = from ? from : &nobody;
+	if (pool && is_same(pool, target, to, from))
+		return pool;
+	pool = p->n_buckets > 0 ? *bucket_of(p, target, to, from) : NULL;
+	while (pool && !is_same(pool, target, to, from))
+		pool = pool->next;
 	if (!pool)
-		return NULL;
-	memmove(&more[at + 1], &more[at], (p->n_pools - at) * sizeof(struct server_pool *));
-	more[at] = pool;
-	p->n_pools++;
+		pool = pool_new(p, target, to, from);
+	if (pool)
+		t->recent = pool;
 	return pool;
+}
+
+void pool_check(struct proxy *p, struct server_pool *pool)
+{
+	if (pool->n_open == 0 && pool->n_queue == 0 && !pool->empty.next)
+		ring_insert(&p->empty, &pool->empty);
 }
 
 void pools_sweep(struct proxy *p)
 {
-	uint32_t n = 0;
+	while (!ring_is_empty(&p->empty)) {
+		struct server_pool *pool = ring_entry(p->empty.next, struct server_pool, empty);
 
-	for (uint32_t i = 0; i < p->n_pools; i++) {
-		struct server_pool *pool = p->pools[i];
-
+		ring_unlink(&pool->empty);
 		if (pool->n_open > 0 || pool->n_queue > 0)
-			p->pools[n++] = pool;
-		else
-			free(pool);
+			continue;
+		if (pool->of->recent == pool)
+			pool->of->recent = NULL;
+		unchain(p, pool);
+		ring_unlink(&pool->link);
+		p->n_pools--;
+		free(pool);
 	}
-	p->n_pools = n;
 }
 
-static int in_order(const void *x, const void *y)
+struct server_target *target_with_idle(const struct proxy *p)
 {
-	const struct server_pool *const *a = x, *const *b = y;
+	uint32_t n = p->params->n_targets + p->params->n_members;
+	struct server_target *most = NULL;
 
-	return compare(*a, (*b)->target, &(*b)->to);
-}
-
-void pools_sort(struct proxy *p)
-{
-	if (p->n_pools > 0)
-		qsort(p->pools, p->n_pools, sizeof(struct server_pool *), in_order);
-}
-
-/* Walks over the pools of one target, from `*at` on; NULL behind the last. */
-static struct server_pool *next_of(const struct proxy *p, uint16_t target, uint32_t *at)
-{
-	if (*at >= p->n_pools || p->pools[*at]->target != target)
-		return NULL;
-	return p->pools[(*at)++];
-}
-
-static uint32_t first_of(const struct proxy *p, uint16_t target)
-{
-	static const struct endpoint lowest;
-
-	return lower_bound(p, target, &lowest);
-}
-
-uint32_t pool_idle(const struct proxy *p, uint16_t target)
-{
-	uint32_t at = first_of(p, target), n = 0;
-	const struct server_pool *pool;
-
-	while ((pool = next_of(p, target, &at)))
-		n += pool->n_idle;
-	return n;
-}
-
-uint32_t pool_waiting(const struct proxy *p, uint16_t target)
-{
-	uint32_t at = first_of(p, target), n = 0;
-	const struct server_pool *pool;
-
-	while ((pool = next_of(p, target, &at)))
-		n += pool->n_queue;
-	return n;
-}
-
-struct server_wish *pool_longest_wait(const struct proxy *p, uint16_t target)
-{
-	struct server_wish *longest = NULL;
-	struct server_pool *pool;
-	uint32_t at;
-
-	if (p->n_waiting == 0)
-		return NULL;
-	at = first_of(p, target);
-	while ((pool = next_of(p, target, &at))) {
-		struct server_wish *w = pool->queue.next;
-
-		if (pool->n_queue > 0 && (!longest || w->turn < longest->turn))
-			longest = w;
-	}
-	return longest;
-}
-
-struct server_pool *pool_with_idle(const struct proxy *p, uint16_t target)
-{
-	uint32_t at = target == PARAMS_NONE ? 0 : first_of(p, target);
-	struct server_pool *most = NULL;
-
-	for (; at < p->n_pools; at++) {
-		struct server_pool *pool = p->pools[at];
-
-		if (target != PARAMS_NONE && pool->target != target)
-			break;
-		if (pool->n_idle > (most ? most->n_idle : 0))
-			most = pool;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		if (p->targets[i].n_idle > (most ? most->n_idle : 0))
+			most = &p->targets[i];
 	return most;
 }
 
@@ -173,6 +175,8 @@ bool pool_is_right(const struct proxy *p, const struct server_pool *pool)
 
 	if (pool->target == PARAMS_NONE)
 		return false;
+	if (l7_is_relay(pool->target) || !ipaddr_is_unspecified(&pool->from))
+		return !pool->of->moved;
 	t = &p->params->targets[pool->target];
 	if (t->port != 0 && t->port != pool->to.port)
 		return false;
@@ -180,10 +184,18 @@ bool pool_is_right(const struct proxy *p, const struct server_pool *pool)
 	       (t->has_v6 && ipaddr_eq(&t->v6, &pool->to.addr));
 }
 
+/* The pool has no idle connections and no queue any more. It is found under no target's index. */
 void pool_part(struct proxy *p, struct server_pool *pool)
 {
 	pool_count(p, pool, open, -(int64_t)pool->n_open);
-	if (pool->target != PARAMS_NONE)
-		p->target_open[pool->target] -= pool->n_open;
+	pool->of->n_open -= pool->n_open;
+	if (pool->of->recent == pool)
+		pool->of->recent = NULL;
+	ring_unlink(&pool->link);
+	unchain(p, pool);
 	pool->target = PARAMS_NONE;
+	pool->of = &p->parted;
+	pool->of->n_open += pool->n_open;
+	ring_insert(&pool->of->pools, &pool->link);
+	chain(p, pool);
 }

@@ -1,57 +1,50 @@
 /*
- * pool.h - the pools that server.c keeps connections in: one for each target and address that was
- * asked for, found by both, and what the pools of one target are together. Internal to server.c and
- * pool.c.
+ * pool.h - the pools that server.c keeps connections in: one for each target, address that was
+ * asked for, and client as which it was asked for; found by all three. Internal to server.c,
+ * standing.c and pool.c.
  *
- * Lists are rings with a head that is no member. Pools stay where they are in memory; they go when
- * pools_sweep finds them empty.
+ * What the pools of one target are together is kept with the target, so nothing has to look at all
+ * of them: where connections are made as the client (l7/2, relays) there are as many as clients.
+ * Pools stay where they are in memory; empty ones go when pools_sweep comes by.
  */
 #ifndef PROXY_POOL_H
 #define PROXY_POOL_H
 
-#include <stddef.h>
-
 #include "proxy/impl.h"
+#include "proxy/ring.h"
 
 struct server_pool {
-	uint16_t target; /* PARAMS_NONE: gone; what sessions still have is closed behind them */
+	uint16_t target; /* or relay; PARAMS_NONE: gone; what sessions have is closed behind them */
+	struct server_target *of;
 	struct endpoint to;
-	struct server_conn idle;   /* head; the one used last comes first */
-	struct server_conn others; /* head */
-	struct server_wish queue;  /* head; who came first is first */
-	uint32_t n_open;	   /* all of idle and others */
+	struct ipaddr from;	  /* unspecified: as this node */
+	struct server_pool *next; /* in its chain of the table */
+	struct ring link;	  /* among the target's pools */
+	struct ring empty;	  /* among those that may be empty */
+	struct ring idle;	  /* head of connections; the one used last comes first */
+	struct ring others;	  /* head */
+	uint32_t n_open;	  /* all of idle and others */
 	uint32_t n_idle, n_orphans, n_queue;
 };
 
-static inline void wish_append(struct server_wish *head, struct server_wish *w)
+static inline struct server_conn *conn_of(struct ring *link)
 {
-	w->next = head;
-	w->prev = head->prev;
-	head->prev->next = w;
-	head->prev = w;
+	return ring_entry(link, struct server_conn, link);
 }
 
-static inline void wish_unlink(struct server_wish *w)
+static inline struct server_conn *conn_of_target(struct ring *link)
 {
-	w->next->prev = w->prev;
-	w->prev->next = w->next;
-	w->next = w->prev = NULL;
+	return ring_entry(link, struct server_conn, in_target);
 }
 
-/* In front. */
-static inline void conn_insert(struct server_conn *head, struct server_conn *c)
+static inline struct server_wish *wish_of(struct ring *link)
 {
-	c->prev = head;
-	c->next = head->next;
-	head->next->prev = c;
-	head->next = c;
+	return ring_entry(link, struct server_wish, link);
 }
 
-static inline void conn_unlink(struct server_conn *c)
+static inline struct server_pool *pool_of(struct ring *link)
 {
-	c->next->prev = c->prev;
-	c->prev->next = c->next;
-	c->next = c->prev = NULL;
+	return ring_entry(link, struct server_pool, link);
 }
 
 static inline struct server_wish *wish_of_timer(struct timer *t)
@@ -67,25 +60,55 @@ static inline struct server_wish *wish_of_timer(struct timer *t)
 				(uint64_t)(n);                                                     \
 	} while (0)
 
-/* Made when there is none. NULL without memory. */
-struct server_pool *pool_get(struct proxy *p, uint16_t target, const struct endpoint *to);
-/* Free those that have neither connections nor a queue. */
+/* --- pool.c --- */
+
+/* What is kept of a target or relay of the configuration. */
+static inline struct server_target *target_at(const struct proxy *p, uint16_t target)
+{
+	return &p->targets[l7_is_relay(target) ? p->params->n_targets + l7_relay_member(target)
+					       : target];
+}
+
+static inline bool target_exists(const struct proxy *p, uint16_t target)
+{
+	return l7_is_relay(target) ? l7_relay_member(target) < p->params->n_members
+				   : target < p->params->n_targets;
+}
+
+/* Of all pools of a target together: the wish that has been in line longest, or NULL. */
+static inline struct server_wish *target_next_wish(const struct server_target *t)
+{
+	return ring_is_empty(&t->queue) ? NULL : wish_of(t->queue.next);
+}
+
+/* The connection that has been idle for longest, or NULL. */
+static inline struct server_conn *target_oldest_idle(const struct server_target *t)
+{
+	return ring_is_empty(&t->idle) ? NULL : conn_of_target(t->idle.prev);
+}
+
+/* The target with the most idle connections, or NULL. */
+struct server_target *target_with_idle(const struct proxy *p);
+
+/* Made when there is none. `from` may be NULL. NULL without memory. */
+struct server_pool *pool_get(struct proxy *p, uint16_t target, const struct endpoint *to,
+			     const struct ipaddr *from);
+/* It may be empty now: pools_sweep shall look. */
+void pool_check(struct proxy *p, struct server_pool *pool);
 void pools_sweep(struct proxy *p);
 /* Targets have got other indices. */
-void pools_sort(struct proxy *p);
-
-/* Of all pools of a target together: */
-/* Idle connections; wishes in line. */
-uint32_t pool_idle(const struct proxy *p, uint16_t target);
-uint32_t pool_waiting(const struct proxy *p, uint16_t target);
-/* The wish that has been in line longest, or NULL. */
-struct server_wish *pool_longest_wait(const struct proxy *p, uint16_t target);
-/* The pool with the most idle connections, or NULL; PARAMS_NONE: of any target. */
-struct server_pool *pool_with_idle(const struct proxy *p, uint16_t target);
-
+void pools_rehash(struct proxy *p);
 /* Whether the pool's target is still reached at the pool's address. */
 bool pool_is_right(const struct proxy *p, const struct server_pool *pool);
 /* It is none of its target's any more, and what is in it no longer counts for that. */
 void pool_part(struct proxy *p, struct server_pool *pool);
+
+/* --- server.c, for standing.c --- */
+
+void wish_settle(struct proxy *p, struct server_wish *w, enum server_trouble denied);
+void wish_dequeue(struct proxy *p, struct server_wish *w);
+void conn_close(struct proxy *p, struct server_conn *c, bool abort);
+/* Those that wait for a place at a target get what places there are. */
+void serve_waiting(struct proxy *p, uint16_t target);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/name_id.h"
+#include "l7/client_hello.h"
 #include "l7/http_write.h"
 #include "proxy/impl.h"
 
@@ -24,8 +25,9 @@ struct proxy_change {
 	const struct params *params;
 	uint32_t n_services;
 	struct proxy_service *services;
-	uint32_t *target_ids, *target_open;
-	uint16_t *service_map, *target_map; /* index so far -> index from now on */
+	uint32_t *target_ids;
+	struct server_target *targets;
+	struct proxy_map map;
 };
 
 static const char *condition(const char *text)
@@ -101,17 +103,53 @@ static uint16_t target_by_name(const struct params *params, const char *name)
 	return PARAMS_NONE;
 }
 
+static uint16_t member_by_name(const struct params *params, const char *name)
+{
+	for (uint16_t i = 0; i < params->n_members; i++)
+		if (strcmp(params->members[i].name, name) == 0)
+			return i;
+	return PARAMS_NONE;
+}
+
 /* `old` NULL: there is none. */
 static bool change_alloc(struct proxy_change *c, const struct params *old, const struct params *new)
 {
+	struct proxy_map *m = &c->map;
+
 	c->params = new;
 	c->n_services = new->n_services;
 	c->services = calloc(new->n_services + 1, sizeof(*c->services));
 	c->target_ids = calloc(new->n_targets + 1, sizeof(*c->target_ids));
-	c->target_open = calloc(new->n_targets + 1, sizeof(*c->target_open));
-	c->service_map = calloc(old ? old->n_services + 1 : 1, sizeof(*c->service_map));
-	c->target_map = calloc(old ? old->n_targets + 1 : 1, sizeof(*c->target_map));
-	return c->services && c->target_ids && c->target_open && c->service_map && c->target_map;
+	c->targets = server_targets_new(new);
+	m->services = calloc(old ? old->n_services + 1 : 1, sizeof(*m->services));
+	m->targets = calloc(old ? old->n_targets + 1 : 1, sizeof(*m->targets));
+	return c->services && c->target_ids && c->targets && m->services && m->targets;
+}
+
+static bool is_moved(const struct target_params *x, const struct target_params *y)
+{
+	return x->has_v4 != y->has_v4 || x->has_v6 != y->has_v6 ||
+	       (x->has_v4 && !ipaddr_eq(&x->v4, &y->v4)) ||
+	       (x->has_v6 && !ipaddr_eq(&x->v6, &y->v6));
+}
+
+static void change_map(struct proxy_change *c, const struct params *old, const struct params *new)
+{
+	struct proxy_map *m = &c->map;
+
+	m->n_targets = old->n_targets;
+	m->n_members = old->n_members;
+	for (uint16_t i = 0; i < old->n_services; i++)
+		m->services[i] = service_by_name(new, old->services[i].name);
+	for (uint16_t i = 0; i < old->n_targets; i++) {
+		uint16_t to = target_by_name(new, old->targets[i].name);
+
+		m->targets[i] = to;
+		if (to != PARAMS_NONE)
+			c->targets[to].moved = is_moved(&old->targets[i], &new->targets[to]);
+	}
+	for (uint16_t i = 0; i < old->n_members; i++)
+		m->members[i] = member_by_name(new, old->members[i].name);
 }
 
 static struct proxy_change *change_new(const struct params *old, const struct params *new)
@@ -127,10 +165,8 @@ static struct proxy_change *change_new(const struct params *old, const struct pa
 			goto fail;
 	for (uint16_t i = 0; i < new->n_targets; i++)
 		c->target_ids[i] = proxy_name_id(new->targets[i].name);
-	for (uint16_t i = 0; old && i < old->n_services; i++)
-		c->service_map[i] = service_by_name(new, old->services[i].name);
-	for (uint16_t i = 0; old && i < old->n_targets; i++)
-		c->target_map[i] = target_by_name(new, old->targets[i].name);
+	if (old)
+		change_map(c, old, new);
 	return c;
 fail:
 	proxy_change_free(c);
@@ -143,9 +179,9 @@ void proxy_change_free(struct proxy_change *c)
 		return;
 	services_free(c->services, c->n_services);
 	free(c->target_ids);
-	free(c->target_open);
-	free(c->service_map);
-	free(c->target_map);
+	free(c->targets);
+	free(c->map.services);
+	free(c->map.targets);
 	free(c);
 }
 
@@ -191,12 +227,12 @@ static void change_swap(struct proxy *p, struct proxy_change *c)
 	c->n_services = p->n_services;
 	c->services = p->services;
 	c->target_ids = p->target_ids;
-	c->target_open = p->target_open;
+	c->targets = p->targets;
 	p->params = new.params;
 	p->n_services = new.n_services;
 	p->services = new.services;
 	p->target_ids = new.target_ids;
-	p->target_open = new.target_open;
+	p->targets = new.targets;
 	limits_set(p);
 	keys_load(p);
 }
@@ -205,9 +241,10 @@ void proxy_apply(struct proxy *p, struct proxy_change *c, uint64_t now_ns)
 {
 	p->now_ns = now_ns;
 	change_swap(p, c);
-	servers_remap(p, c->service_map, c->target_map);
-	sessions_remap(p, c->service_map, c->target_map);
+	servers_remap(p, &c->map, c->targets);
+	sessions_remap(p, &c->map);
 	proxy_change_free(c);
+	sessions_seek(p);
 	proxy_settle(p);
 }
 
@@ -259,6 +296,14 @@ uint16_t proxy_target_by_id(const struct proxy *p, uint32_t id)
 	return PARAMS_NONE;
 }
 
+/* The first message of TLS has to fit whatever heads may have. */
+static uint32_t buffer_size(const struct params *params)
+{
+	uint32_t head = params->l7.max_head + HTTP_WRITE_ROOM;
+
+	return head > CLIENT_HELLO_MAX ? head : CLIENT_HELLO_MAX;
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 struct proxy *proxy_new(const struct params *params, const struct proxy_world *world, uint64_t seed,
@@ -274,9 +319,11 @@ struct proxy *proxy_new(const struct params *params, const struct proxy_world *w
 	p->world = *world;
 	p->now_ns = p->check_due_ns = now_ns;
 	p->salt = (uint32_t)(seed ^ seed >> 32);
+	p->key = (struct hash_key){.k0 = seed, .k1 = ~seed};
 	clock_init(&p->clock, now_ns);
-	buffers_init(&p->buffers, params->l7.max_head + HTTP_WRITE_ROOM, 0);
+	buffers_init(&p->buffers, buffer_size(params), 0);
 	servers_init(p);
+	ring_init(&p->finding);
 	change_swap(p, c);
 	proxy_change_free(c);
 	return p;
@@ -299,7 +346,6 @@ void proxy_free(struct proxy *p)
 	stream_pipes_fini(&p->pipes);
 	services_free(p->services, p->n_services);
 	free(p->target_ids);
-	free(p->target_open);
 	explicit_bzero(p->cookie_keys, sizeof(p->cookie_keys));
 	free(p);
 }
@@ -323,14 +369,21 @@ void proxy_settle(struct proxy *p)
 }
 
 void proxy_accept(struct proxy *p, uint16_t service, int fd, const struct endpoint *from,
-		  const struct endpoint *to, uint64_t now_ns)
+		  const struct endpoint *to, uint16_t relay, uint64_t now_ns)
 {
 	p->now_ns = now_ns;
 	/* An idle client comes again when it has something to say; who waits is here now. */
 	while (p->n_sessions >= p->params->l7.max_connections && sessions_displace(p))
 		;
-	if (proxy_full(p) || !session_new(p, service, fd, from, to))
+	if (proxy_full(p) || !session_new(p, service, fd, from, to, relay))
 		close(fd);
+	proxy_settle(p);
+}
+
+void proxy_found(struct proxy *p, uint64_t now_ns)
+{
+	p->now_ns = now_ns;
+	sessions_seek(p);
 	proxy_settle(p);
 }
 

@@ -1,6 +1,6 @@
 /*
  * proxy.h - services by L7: requests of clients, read and sent on to servers over connections that
- * are kept and shared (HD-8, HD-16, HD-17).
+ * are kept and shared (HD-8, HD-16, HD-17, HD-18).
  *
  *	client ══ session ── request ──▶ server_conn ══ server
  *	             │  ◀── response ──      │
@@ -14,10 +14,12 @@
  *	clock.c      deadlines of many connections, moved at every byte at no cost
  *	buffer.c     buffers of one size, held only while there is something in them
  *	server.c     connections to servers: limits, queues, ageing
+ *	standing.c   those to servers that are down, gone or elsewhere
  *	pool.c       the pools that they are kept in
  *	session.c    one client's connection: from head to head
  *	request.c    what a request's head says: refusals, route, cookie, target
  *	sticky.c     cookies: which target they name, and which the client gets
+ *	relay.c      those of servers that another dispatcher is connected to (HD-18)
  *	response.c   what comes back, and what the client is told
  *	body.c       bodies, by splice where nobody has to look at them
  *	tunnel.c     what passes unread: WebSocket, TLS
@@ -51,8 +53,10 @@ struct proxy_world {
 	void (*watch)(void *arg, struct proxy_watch *w);
 	/* The descriptor is about to be closed, the watch to go. */
 	void (*unwatch)(void *arg, struct proxy_watch *w);
-	/* A non-blocking socket that is connecting to the target; or negative errno. */
-	int (*connect)(void *arg, uint16_t target, const struct endpoint *to);
+	/* A non-blocking socket that is connecting to the target, or the dispatcher of a relay
+	 * (base/l7_counts.h), at `to`; or negative errno. `from`: as which client, or NULL. */
+	int (*connect)(void *arg, uint16_t target, const struct ipaddr *from,
+		       const struct endpoint *to);
 	/* As the functions of engine/engine.h with these names. */
 	uint16_t (*choose)(void *arg, uint16_t service, const struct endpoint *client,
 			   const struct endpoint *to);
@@ -60,6 +64,12 @@ struct proxy_world {
 	void (*flow)(void *arg, uint16_t target, bool begins);
 	struct l7_service_counts *(*service_counts)(void *arg, uint16_t service);
 	struct l7_target_counts *(*target_counts)(void *arg, uint16_t target);
+	/* Whom the server is connected to that a cookie names and this node is not. */
+	enum l7_found (*find)(void *arg, uint16_t service, uint32_t server, uint16_t *target);
+	struct l7_relay_counts *(*relay_counts)(void *arg, uint16_t member);
+	/* A relayed connection's request is served by that target; PARAMS_NONE: no longer. */
+	void (*serves)(void *arg, const struct endpoint *from, const struct endpoint *to,
+		       uint16_t target);
 	/* A request has ended, however it did. */
 	void (*log)(void *arg, uint16_t service, const struct access_record *r);
 	uint64_t (*wall_ms)(void *arg); /* since 1970, for the log and cookies */
@@ -92,9 +102,13 @@ void proxy_forget_cookie_keys(struct proxy *p);
 int proxy_add_cookie_key(struct proxy *p, uint8_t id, const uint8_t secret[COOKIE_SECRET],
 			 bool active);
 
-/* A connection that a client has opened to `to` of that service. Takes the descriptor over. */
+/* A connection that a client has opened to `to` of that service. Takes the descriptor over.
+ * `relay`: the member that has opened it on the client's behalf, since this node is connected to
+ * the client's server; or PARAMS_NONE. */
 void proxy_accept(struct proxy *p, uint16_t service, int fd, const struct endpoint *from,
-		  const struct endpoint *to, uint64_t now_ns);
+		  const struct endpoint *to, uint16_t relay, uint64_t now_ns);
+/* Somebody may have been found that `find` was told of LATER. */
+void proxy_found(struct proxy *p, uint64_t now_ns);
 /* No further connection is to be accepted for now: there are as many as may be, and none of them is
  * idle. */
 bool proxy_full(const struct proxy *p);

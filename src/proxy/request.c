@@ -74,8 +74,8 @@ void request_begin(struct proxy *p, struct session *s)
 	}
 	s->pool = route_of(p, s, h);
 	account_begin(p, s);
-	sticky_judge(p, s, h);
-	request_place(p, s);
+	if (sticky_judge(p, s, h))
+		request_place(p, s, true);
 }
 
 /* --- the target ------------------------------------------------------------------------------- */
@@ -90,15 +90,22 @@ static struct endpoint endpoint_of(const struct session *s, const struct target_
 				 .port = t->port ? t->port : s->to.port};
 }
 
+/* A header of the PROXY protocol, which another dispatcher writes itself. */
+static bool has_preface(const struct proxy *p, const struct session *s)
+{
+	return session_rules(p, s)->proxy_protocol && !l7_is_relay(s->target);
+}
+
 static void ask(struct proxy *p, struct session *s, bool known)
 {
-	struct endpoint to = endpoint_of(s, &p->params->targets[s->target]);
+	const struct ipaddr *from = s->x.by_mac ? &s->from.addr : NULL;
+	struct endpoint to = s->x.by_mac ? s->to : endpoint_of(s, &p->params->targets[s->target]);
 
 	s->wish.service = s->pool;
 	s->wish.target = s->target;
-	s->wish.private = s->tls || session_rules(p, s)->proxy_protocol;
+	s->wish.private = s->tls || has_preface(p, s);
 	session_to(p, s, SESSION_WAIT, NEVER);
-	switch (server_ask(p, &s->wish, &to)) {
+	switch (server_ask(p, &s->wish, &to, from)) {
 	case WISH_GRANTED:
 		request_send(p, s, known);
 		break;
@@ -129,15 +136,17 @@ static uint16_t choose(struct proxy *p, const struct session *s, uint16_t other_
 	return PARAMS_NONE;
 }
 
-static void place(struct proxy *p, struct session *s, uint16_t target)
+static void place(struct proxy *p, struct session *s, uint16_t target, bool known)
 {
 	account_flow(p, s, false);
 	s->target = target;
+	s->x.by_mac = l7_is_relay(target) ||
+		      proxy_service_params(p, s->pool)->technology == TECHNOLOGY_L7_2;
 	account_flow(p, s, true);
-	ask(p, s, s->x.n_places == 1 && !s->tls);
+	ask(p, s, known);
 }
 
-void request_place(struct proxy *p, struct session *s)
+void request_place(struct proxy *p, struct session *s, bool known)
 {
 	uint16_t target = PARAMS_NONE;
 
@@ -146,7 +155,7 @@ void request_place(struct proxy *p, struct session *s)
 	if (s->x.n_places++ < PLACES_MAX && s->pool != PARAMS_NONE)
 		target = s->x.stick != PARAMS_NONE ? s->x.stick : choose(p, s, PARAMS_NONE);
 	if (target != PARAMS_NONE) {
-		place(p, s, target);
+		place(p, s, target, known);
 		return;
 	}
 	account_flow(p, s, false);
@@ -155,23 +164,33 @@ void request_place(struct proxy *p, struct session *s)
 	session_error(p, s, 503, NULL);
 }
 
-/* No connection could be opened, and nothing of the request was sent: another target may have it
- * before the checks find out. False: there is none. */
-static bool place_elsewhere(struct proxy *p, struct session *s)
+/* One that the request may go to instead of its own, or PARAMS_NONE. */
+static uint16_t other_place(struct proxy *p, const struct session *s)
 {
-	uint16_t target;
-
 	if (s->x.n_places >= PLACES_MAX || s->pool == PARAMS_NONE)
-		return false;
-	target = choose(p, s, s->target);
-	if (target == PARAMS_NONE)
-		return false;
+		return PARAMS_NONE;
+	return choose(p, s, s->target);
+}
+
+static void place_other(struct proxy *p, struct session *s, uint16_t target)
+{
 	s->x.n_places++;
 	session_count(p, s, retries, 1);
 	if (s->x.stick != PARAMS_NONE)
 		session_count(p, s, cookie_moved, 1);
 	s->x.stick = PARAMS_NONE;
-	place(p, s, target);
+	place(p, s, target, false);
+}
+
+/* No connection could be opened, and nothing of the request was sent: another target may have it
+ * before the checks find out. False: there is none. */
+static bool place_elsewhere(struct proxy *p, struct session *s)
+{
+	uint16_t target = other_place(p, s);
+
+	if (target == PARAMS_NONE)
+		return false;
+	place_other(p, s, target);
 	return true;
 }
 
@@ -202,7 +221,7 @@ void request_denied(struct proxy *p, struct session *s)
 		break;
 	case SERVER_GONE:
 		s->x.stick = PARAMS_NONE;
-		request_place(p, s);
+		request_place(p, s, false);
 		break;
 	default:
 		session_error(p, s, 503, NULL);
@@ -225,6 +244,8 @@ static struct http_request_edit edit_of(const struct proxy *p, const struct sess
 
 	if (s->x.upgrade)
 		e.hold = HOLD_UPGRADE;
+	if (l7_is_relay(s->target)) /* all else is done there, as for its own clients */
+		return (struct http_request_edit){.hold = e.hold};
 	if (l7->cookie == L7_COOKIE_INSERT)
 		e.cookie = COOKIE_STRIP;
 	if (l7->cookie == L7_COOKIE_PREFIX)
@@ -254,7 +275,7 @@ static bool front_write(struct proxy *p, struct session *s, bool known)
 	if (!s->out)
 		return false;
 	w = wcur_init(s->out->bytes, p->buffers.size);
-	if (session_rules(p, s)->proxy_protocol)
+	if (has_preface(p, s))
 		proxy_v2_write(&w, &s->from, &s->to);
 	if (!s->tls) {
 		if (!known)
@@ -295,24 +316,50 @@ void request_send(struct proxy *p, struct session *s, bool known)
 	exchange_run(p, s);
 }
 
-bool request_again(struct proxy *p, struct session *s)
+/* What has been sent can be sent once more, and nothing has come of it. */
+static bool can_be_repeated(const struct session *s)
+{
+	return !s->x.retried && !s->x.responded && !s->up.lost &&
+	       s->wish.conn->stream.received == s->x.server_received &&
+	       http_method_idempotent((enum http_method)s->x.method) && s->target != PARAMS_NONE;
+}
+
+/* As before it was sent. */
+static void take_back(struct proxy *p, struct session *s)
 {
 	bool dry = s->up.dry;
 
-	if (s->x.retried || s->wish.conn->requests == 0 || s->up.lost ||
-	    session_server(s)->received != s->x.server_received ||
-	    !http_method_idempotent((enum http_method)s->x.method) || s->target == PARAMS_NONE)
-		return false;
 	s->x.retried = true;
-	session_count(p, s, retries, 1);
 	session_drop_server(p, s, true);
 	buffer_give(&p->buffers, &s->out);
 	s->in->start = s->up.floor;
 	way_init(&s->up, &s->in, s->up.floor, (enum http_framing)s->x.framing, s->x.length);
 	way_init(&s->down, &s->out, 0, FRAMING_NONE, 0);
 	s->up.dry = dry;
+}
+
+bool request_again(struct proxy *p, struct session *s)
+{
+	if (s->wish.conn->requests == 0 || !can_be_repeated(s))
+		return false;
+	session_count(p, s, retries, 1);
+	take_back(p, s);
 	s->wish.fresh = true;
 	ask(p, s, false);
 	s->wish.fresh = false;
+	return true;
+}
+
+bool request_stranded(struct proxy *p, struct session *s)
+{
+	uint16_t target;
+
+	if (!can_be_repeated(s) || !stream_is_quiet(session_server(s)))
+		return false;
+	target = other_place(p, s);
+	if (target == PARAMS_NONE)
+		return false;
+	take_back(p, s);
+	place_other(p, s, target);
 	return true;
 }

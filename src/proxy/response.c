@@ -58,7 +58,7 @@ static void exchange_done(struct proxy *p, struct session *s)
 		server_return(p, &s->wish);
 	else
 		server_close(p, &s->wish, !whole);
-	account_end(p, s);
+	account_end(p, s, true);
 	session_next(p, s, s->x.keep && whole && !closes);
 }
 
@@ -367,11 +367,20 @@ void exchange_due_client(struct proxy *p, struct session *s)
 		session_error(p, s, 408, NULL);
 }
 
+/* Since a moment ago: whoever looks at all targets has not been here yet. */
+static bool is_down(const struct proxy *p, const struct session *s)
+{
+	uint64_t since;
+
+	return s->target != PARAMS_NONE &&
+	       p->world.standing(p->world.arg, s->target, &since) == L7_TARGET_DOWN;
+}
+
 void exchange_due_server(struct proxy *p, struct session *s)
 {
 	s->server_turn = false;
 	if (s->x.responded)
 		server_gone(p, s);
-	else
+	else if (!is_down(p, s) || !request_stranded(p, s))
 		no_response(p, s, 504, NULL);
 }

@@ -1,9 +1,10 @@
 /*
  * server.c - connections to servers: asked for, granted, returned, waited for.
  *
- * A pool is of one target at one address. Its connections are idle, or in `others`: those that are
- * connecting, and those that sessions have. All pools of a target share the target's limit, so a
- * place that becomes free goes to the wish that has waited longest in any of them.
+ * A pool is of one target at one address, as one client or none. Its connections are idle, or in
+ *`others`: those that are connecting, and those that sessions have. All pools of a target share the
+ *target's limit, so a place that becomes free goes to the wish that has waited longest in any of
+ *them.
  *
  *	          ┌────────── forgotten ──────────┐
  *	connecting ── OK ──▶ granted ── returned ─┴▶ idle ── asked for ──▶ granted
@@ -20,8 +21,6 @@
 
 #define ROOM_TRIES 8 /* idle connections given up for one that cannot be opened */
 
-static void serve_waiting(struct proxy *p, uint16_t target);
-
 /* By whose rules a wish waits. Those whose service has gone since wait as others would. */
 static const struct l7_params *rules(const struct proxy *p, uint16_t service)
 {
@@ -35,11 +34,11 @@ static const struct l7_params *rules(const struct proxy *p, uint16_t service)
 /* --- wishes ----------------------------------------------------------------------------------- */
 
 /* To be told by servers_settle. */
-static void settle(struct proxy *p, struct server_wish *w, enum server_trouble denied)
+void wish_settle(struct proxy *p, struct server_wish *w, enum server_trouble denied)
 {
 	w->state = WISH_SETTLED;
 	w->denied = (uint8_t)denied;
-	wish_append(&p->told, w);
+	ring_append(&p->told, &w->link);
 }
 
 static void grant(struct server_conn *c, struct server_wish *w)
@@ -59,13 +58,16 @@ static void await(struct proxy *p, struct server_conn *c, struct server_wish *w)
 	clock_set(&p->clock, &c->timer, proxy_in_ms(p, rules(p, w->service)->connect_ms));
 }
 
-static void dequeue(struct proxy *p, struct server_wish *w)
+void wish_dequeue(struct proxy *p, struct server_wish *w)
 {
-	wish_unlink(w);
-	w->pool->n_queue--;
-	p->n_waiting--;
-	pool_count(p, w->pool, waiting, -1);
+	struct server_pool *pool = w->pool;
+
+	ring_unlink(&w->link);
+	pool->n_queue--;
+	pool->of->n_queue--;
+	pool_count(p, pool, waiting, -1);
 	clock_stop(&p->clock, &w->timer);
+	pool_check(p, pool);
 }
 
 static enum wish_answer deny(struct server_wish *w, enum server_trouble why, int error)
@@ -80,14 +82,14 @@ static enum wish_answer deny(struct server_wish *w, enum server_trouble why, int
 static enum wish_answer enqueue(struct proxy *p, struct server_wish *w)
 {
 	const struct l7_params *l7 = rules(p, w->service);
+	struct server_target *t = w->pool->of;
 
-	if (pool_waiting(p, w->target) >= l7->max_queue)
+	if (t->n_queue >= l7->max_queue)
 		return deny(w, SERVER_QUEUE_FULL, 0);
 	w->state = WISH_QUEUED;
-	w->turn = p->n_turns++;
-	wish_append(&w->pool->queue, w);
+	ring_append(&t->queue, &w->link);
 	w->pool->n_queue++;
-	p->n_waiting++;
+	t->n_queue++;
 	pool_count(p, w->pool, waiting, 1);
 	w->timer.kind = TIMER_QUEUE;
 	clock_set(&p->clock, &w->timer, proxy_in_ms(p, l7->queue_ms));
@@ -101,24 +103,26 @@ static void conn_busy(struct proxy *p, struct server_conn *c)
 {
 	c->idle = false;
 	c->pool->n_idle--;
+	c->pool->of->n_idle--;
 	pool_count(p, c->pool, idle, -1);
-	conn_unlink(c);
-	conn_insert(&c->pool->others, c);
+	ring_unlink(&c->in_target);
+	ring_unlink(&c->link);
+	ring_insert(&c->pool->others, &c->link);
 	clock_set(&p->clock, &c->timer, UINT64_MAX);
 }
 
 /* It is in no list when this returns, and gone. */
-static void conn_close(struct proxy *p, struct server_conn *c, bool abort)
+void conn_close(struct proxy *p, struct server_conn *c, bool abort)
 {
 	struct server_pool *pool = c->pool;
 
 	if (c->idle)
 		conn_busy(p, c);
-	conn_unlink(c);
+	ring_unlink(&c->link);
 	pool->n_open--;
-	if (pool->target != PARAMS_NONE)
-		p->target_open[pool->target]--;
+	pool->of->n_open--;
 	pool_count(p, pool, open, -1);
+	pool_check(p, pool);
 	clock_stop(&p->clock, &c->timer);
 	p->world.unwatch(p->world.arg, &c->watch);
 	if (abort)
@@ -128,24 +132,25 @@ static void conn_close(struct proxy *p, struct server_conn *c, bool abort)
 	free(c);
 }
 
-/* The idle connection of a target, or of any (PARAMS_NONE), that was used least recently in its
- * pool is closed to make room. */
-static bool give_up_idle(struct proxy *p, uint16_t target)
+/* The connection of a target that has been idle for longest is closed to make room. `t` may be
+ * NULL. */
+static bool give_up_idle(struct proxy *p, const struct server_target *t)
 {
-	struct server_pool *pool = pool_with_idle(p, target);
+	struct server_conn *c = t ? target_oldest_idle(t) : NULL;
 
-	if (!pool)
+	if (!c)
 		return false;
-	conn_close(p, pool->idle.prev, false);
+	conn_close(p, c, false);
 	return true;
 }
 
 static bool has_room(struct proxy *p, uint16_t target)
 {
-	uint32_t max = p->params->targets[target].max_connections;
+	const struct server_target *t = target_at(p, target);
+	uint32_t max = l7_is_relay(target) ? 0 : p->params->targets[target].max_connections;
 
-	while (max > 0 && p->target_open[target] >= max)
-		if (!give_up_idle(p, target))
+	while (max > 0 && t->n_open >= max)
+		if (!give_up_idle(p, t))
 			return false;
 	return true;
 }
@@ -159,12 +164,13 @@ static bool is_shortage(int error)
 /* A descriptor that is connecting, or negative errno. */
 static int start(struct proxy *p, const struct server_pool *pool)
 {
-	int fd = p->world.connect(p->world.arg, pool->target, &pool->to);
+	const struct ipaddr *from = ipaddr_is_unspecified(&pool->from) ? NULL : &pool->from;
+	int fd = p->world.connect(p->world.arg, pool->target, from, &pool->to);
 
 	for (unsigned i = 0; fd < 0 && is_shortage(-fd) && i < ROOM_TRIES; i++) {
-		if (!give_up_idle(p, PARAMS_NONE))
+		if (!give_up_idle(p, target_with_idle(p)))
 			break;
-		fd = p->world.connect(p->world.arg, pool->target, &pool->to);
+		fd = p->world.connect(p->world.arg, pool->target, from, &pool->to);
 	}
 	return fd;
 }
@@ -186,9 +192,9 @@ static int conn_open(struct proxy *p, struct server_wish *w)
 	c->timer.kind = TIMER_SERVER;
 	c->pool = pool;
 	c->began_ns = p->now_ns;
-	conn_insert(&pool->others, c);
+	ring_insert(&pool->others, &c->link);
 	pool->n_open++;
-	p->target_open[pool->target]++;
+	pool->of->n_open++;
 	pool_count(p, pool, open, 1);
 	await(p, c, w);
 	proxy_want(p, &c->watch, STREAM_WRITE);
@@ -199,14 +205,14 @@ static int conn_open(struct proxy *p, struct server_wish *w)
 static bool adopt(struct proxy *p, struct server_wish *w)
 {
 	struct server_pool *pool = w->pool;
-	struct server_conn *c = pool->others.next;
+	struct ring *at = pool->others.next;
 
 	if (pool->n_orphans == 0)
 		return false;
-	while (c->wish)
-		c = c->next;
+	while (conn_of(at)->wish)
+		at = at->next;
 	pool->n_orphans--;
-	await(p, c, w);
+	await(p, conn_of(at), w);
 	return true;
 }
 
@@ -216,7 +222,7 @@ static bool reuse(struct proxy *p, struct server_wish *w)
 	struct server_pool *pool = w->pool;
 
 	while (pool->n_idle > 0) {
-		struct server_conn *c = pool->idle.next;
+		struct server_conn *c = conn_of(pool->idle.next);
 
 		if (!stream_is_quiet(&c->stream)) {
 			conn_close(p, c, false);
@@ -229,21 +235,25 @@ static bool reuse(struct proxy *p, struct server_wish *w)
 	return false;
 }
 
-/* A connection that nobody has goes to the idle ones, if there may be one more. */
+/* A connection that nobody has goes to the idle ones; another of the target gives way where there
+ * are as many as may be. */
 static void conn_keep(struct proxy *p, struct server_conn *c, uint16_t service)
 {
 	const struct l7_params *l7 = rules(p, service);
 	struct server_pool *pool = c->pool;
 
-	if (p->ending || c->private || pool->target == PARAMS_NONE ||
-	    pool_idle(p, pool->target) >= l7->max_idle) {
+	if (p->ending || c->private || pool->target == PARAMS_NONE || l7->max_idle == 0) {
 		conn_close(p, c, false);
 		return;
 	}
-	conn_unlink(c);
-	conn_insert(&pool->idle, c);
+	if (pool->of->n_idle >= l7->max_idle)
+		(void)give_up_idle(p, pool->of);
+	ring_unlink(&c->link);
+	ring_insert(&pool->idle, &c->link);
+	ring_insert(&pool->of->idle, &c->in_target);
 	c->idle = true;
 	pool->n_idle++;
+	pool->of->n_idle++;
 	pool_count(p, pool, idle, 1);
 	clock_set(&p->clock, &c->timer, proxy_in_ms(p, l7->idle_ms));
 	proxy_want(p, &c->watch, STREAM_READ);
@@ -255,7 +265,7 @@ static void conn_pass_on(struct proxy *p, struct server_conn *c, uint16_t servic
 {
 	struct server_pool *pool = c->pool;
 	uint16_t target = pool->target;
-	struct server_wish *w = target != PARAMS_NONE ? pool_longest_wait(p, target) : NULL;
+	struct server_wish *w = target_next_wish(pool->of);
 
 	c->wish = NULL;
 	if (!w) {
@@ -268,27 +278,26 @@ static void conn_pass_on(struct proxy *p, struct server_conn *c, uint16_t servic
 		serve_waiting(p, target);
 		return;
 	}
-	dequeue(p, w);
+	wish_dequeue(p, w);
 	grant(c, w);
-	settle(p, w, SERVER_FINE);
+	wish_settle(p, w, SERVER_FINE);
 }
 
-/* Those that wait for a place at a target get what places there are. Each tries once, so this
- * ends. */
-static void serve_waiting(struct proxy *p, uint16_t target)
+/* Each tries once, so this ends. */
+void serve_waiting(struct proxy *p, uint16_t target)
 {
 	struct server_wish *w;
 	int rc;
 
 	if (target == PARAMS_NONE || p->ending)
 		return;
-	while ((w = pool_longest_wait(p, target)) && has_room(p, target)) {
-		dequeue(p, w);
+	while ((w = target_next_wish(target_at(p, target))) && has_room(p, target)) {
+		wish_dequeue(p, w);
 		rc = conn_open(p, w);
 		if (rc == 0)
 			continue;
 		w->error = -rc;
-		settle(p, w, SERVER_REFUSED);
+		wish_settle(p, w, SERVER_REFUSED);
 	}
 }
 
@@ -310,7 +319,8 @@ static enum wish_answer granted_reused(struct proxy *p, struct server_wish *w)
 	return WISH_GRANTED;
 }
 
-enum wish_answer server_ask(struct proxy *p, struct server_wish *w, const struct endpoint *to)
+enum wish_answer server_ask(struct proxy *p, struct server_wish *w, const struct endpoint *to,
+			    const struct ipaddr *from)
 {
 	int rc;
 
@@ -319,12 +329,12 @@ enum wish_answer server_ask(struct proxy *p, struct server_wish *w, const struct
 	w->conn = NULL;
 	w->error = 0;
 	w->denied = SERVER_FINE;
-	if (w->target >= p->params->n_targets)
+	if (!target_exists(p, w->target))
 		return deny(w, SERVER_GONE, 0);
-	w->pool = pool_get(p, w->target, to);
+	w->pool = pool_get(p, w->target, to, from);
 	if (!w->pool)
 		return deny(w, SERVER_REFUSED, ENOMEM);
-	if (pool_longest_wait(p, w->target))
+	if (target_next_wish(w->pool->of))
 		return enqueue(p, w);
 	if (!w->private && !w->fresh && reuse(p, w))
 		return granted_reused(p, w);
@@ -340,7 +350,7 @@ enum wish_answer server_ask(struct proxy *p, struct server_wish *w, const struct
 static void forget_connecting(struct proxy *p, struct server_conn *c)
 {
 	struct server_pool *pool = c->pool;
-	struct server_wish *next = pool_longest_wait(p, pool->target);
+	struct server_wish *next = target_next_wish(pool->of);
 
 	c->wish = NULL;
 	if (!next && !c->private) {
@@ -351,7 +361,7 @@ static void forget_connecting(struct proxy *p, struct server_conn *c)
 		conn_drop(p, c, false);
 		return;
 	}
-	dequeue(p, next);
+	wish_dequeue(p, next);
 	await(p, c, next);
 }
 
@@ -364,9 +374,9 @@ void server_forget(struct proxy *p, struct server_wish *w)
 	w->state = WISH_NONE;
 	w->conn = NULL;
 	if (state == WISH_QUEUED)
-		dequeue(p, w);
+		wish_dequeue(p, w);
 	if (state == WISH_SETTLED)
-		wish_unlink(w);
+		ring_unlink(&w->link);
 	w->pool = NULL;
 	if (state == WISH_CONNECTING)
 		forget_connecting(p, c);
@@ -410,7 +420,7 @@ static void connect_failed(struct proxy *p, struct server_conn *c, enum server_t
 	if (w) {
 		w->conn = NULL;
 		w->error = error;
-		settle(p, w, why);
+		wish_settle(p, w, why);
 	} else {
 		c->pool->n_orphans--;
 	}
@@ -426,7 +436,7 @@ static void connect_done(struct proxy *p, struct server_conn *c)
 	proxy_want(p, &c->watch, 0);
 	pool_count(p, c->pool, opened, 1);
 	if (c->wish) {
-		settle(p, c->wish, SERVER_FINE);
+		wish_settle(p, c->wish, SERVER_FINE);
 		return;
 	}
 	c->pool->n_orphans--;
@@ -460,8 +470,8 @@ void server_due(struct proxy *p, struct timer *t)
 
 	if (t->kind == TIMER_QUEUE) {
 		w = wish_of_timer(t);
-		dequeue(p, w);
-		settle(p, w, SERVER_QUEUE_TIMEOUT);
+		wish_dequeue(p, w);
+		wish_settle(p, w, SERVER_QUEUE_TIMEOUT);
 		return;
 	}
 	c = server_conn_of_timer(t);
@@ -473,10 +483,10 @@ void server_due(struct proxy *p, struct timer *t)
 
 void servers_settle(struct proxy *p)
 {
-	while (p->told.next != &p->told) {
-		struct server_wish *w = p->told.next;
+	while (!ring_is_empty(&p->told)) {
+		struct server_wish *w = wish_of(p->told.next);
 
-		wish_unlink(w);
+		ring_unlink(&w->link);
 		if (w->denied != SERVER_FINE) {
 			deny(w, (enum server_trouble)w->denied, w->error);
 			session_denied(p, w);
@@ -485,109 +495,4 @@ void servers_settle(struct proxy *p)
 		(void)granted_reused(p, w);
 		session_granted(p, w);
 	}
-}
-
-/* --- targets that are down or gone ------------------------------------------------------------ */
-
-/* Who waits shall choose anew. What sessions have is theirs until they see that it fails. */
-static void pool_dismiss(struct proxy *p, struct server_pool *pool)
-{
-	struct server_conn *c, *next;
-
-	while (pool->queue.next != &pool->queue) {
-		struct server_wish *w = pool->queue.next;
-
-		dequeue(p, w);
-		settle(p, w, SERVER_GONE);
-	}
-	while (pool->n_idle > 0)
-		conn_close(p, pool->idle.next, false);
-	for (c = pool->others.next; c != &pool->others; c = next) {
-		next = c->next;
-		if (c->connected)
-			continue;
-		if (c->wish) {
-			c->wish->conn = NULL;
-			settle(p, c->wish, SERVER_GONE);
-		} else {
-			pool->n_orphans--;
-		}
-		conn_close(p, c, false);
-	}
-}
-
-void servers_check(struct proxy *p)
-{
-	uint64_t since;
-
-	for (uint32_t i = 0; i < p->n_pools; i++) {
-		struct server_pool *pool = p->pools[i];
-
-		if (pool->target != PARAMS_NONE &&
-		    p->world.standing(p->world.arg, pool->target, &since) == L7_TARGET_DOWN)
-			pool_dismiss(p, pool);
-	}
-	pools_sweep(p);
-}
-
-/* --- life ------------------------------------------------------------------------------------- */
-
-void servers_init(struct proxy *p)
-{
-	p->told.next = p->told.prev = &p->told;
-}
-
-void servers_fini(struct proxy *p)
-{
-	for (uint32_t i = 0; i < p->n_pools; i++)
-		pool_dismiss(p, p->pools[i]);
-	pools_sweep(p);
-	assert(p->n_pools == 0 && p->told.next == &p->told);
-	free(p->pools);
-}
-
-static void wish_remap(struct server_wish *w, const uint16_t *services, const uint16_t *targets)
-{
-	if (w->service != PARAMS_NONE)
-		w->service = services[w->service];
-	if (w->target != PARAMS_NONE)
-		w->target = targets[w->target];
-}
-
-static void pool_remap(struct proxy *p, struct server_pool *pool, const uint16_t *services,
-		       const uint16_t *targets)
-{
-	struct server_conn *c;
-	struct server_wish *w;
-
-	for (w = pool->queue.next; w != &pool->queue; w = w->next)
-		wish_remap(w, services, targets);
-	for (c = pool->others.next; c != &pool->others; c = c->next) {
-		if (c->wish)
-			wish_remap(c->wish, services, targets);
-		c->service = c->service != PARAMS_NONE ? services[c->service] : PARAMS_NONE;
-	}
-	if (pool->target == PARAMS_NONE)
-		return;
-	pool->target = targets[pool->target];
-	if (pool->target != PARAMS_NONE)
-		p->target_open[pool->target] += pool->n_open;
-}
-
-void servers_remap(struct proxy *p, const uint16_t *services, const uint16_t *targets)
-{
-	for (uint32_t i = 0; i < p->n_pools; i++)
-		pool_remap(p, p->pools[i], services, targets);
-	for (uint32_t i = 0; i < p->n_pools; i++) {
-		struct server_pool *pool = p->pools[i];
-
-		if (pool_is_right(p, pool))
-			continue;
-		pool_dismiss(p, pool);
-		pool_part(p, pool);
-	}
-	pools_sort(p);
-	pools_sweep(p);
-	for (uint16_t t = 0; t < p->params->n_targets; t++)
-		serve_waiting(p, t);
 }

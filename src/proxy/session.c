@@ -91,7 +91,7 @@ static void list_remove(struct session **list, struct session *s)
 }
 
 struct session *session_new(struct proxy *p, uint16_t service, int fd, const struct endpoint *from,
-			    const struct endpoint *to)
+			    const struct endpoint *to, uint16_t relay)
 {
 	const struct l7_params *l7 = &proxy_service_params(p, service)->l7;
 	struct session *s = calloc(1, sizeof(*s));
@@ -110,6 +110,8 @@ struct session *session_new(struct proxy *p, uint16_t service, int fd, const str
 	s->tls = tls;
 	s->service = s->pool = service;
 	s->target = PARAMS_NONE;
+	s->relay = relay;
+	s->relayed = relay != PARAMS_NONE;
 	s->from = *from;
 	s->to = *to;
 	way_init(&s->up, &s->in, 0, FRAMING_NONE, 0);
@@ -134,6 +136,7 @@ void session_drop_server(struct proxy *p, struct session *s, bool abort)
 {
 	way_fini(p, &s->up);
 	way_fini(p, &s->down);
+	relay_stop(s);
 	if (s->wish.state == WISH_HAS)
 		server_close(p, &s->wish, abort);
 	else
@@ -143,7 +146,7 @@ void session_drop_server(struct proxy *p, struct session *s, bool abort)
 void session_end(struct proxy *p, struct session *s, bool abort)
 {
 	session_drop_server(p, s, true);
-	account_end(p, s);
+	account_end(p, s, !abort && s->state == SESSION_TUNNEL);
 	account_connection(p, s, false);
 	session_to(p, s, SESSION_DEAD, NEVER);
 	clock_stop(&p->clock, &s->timer);
@@ -358,7 +361,7 @@ void session_error(struct proxy *p, struct session *s, unsigned status, const ch
 		return;
 	}
 	account_status(p, s, status);
-	account_end(p, s);
+	account_end(p, s, true);
 	buffer_give(&p->buffers, &s->in);
 	session_to(p, s, SESSION_LAST, proxy_in_ms(p, session_rules(p, s)->client_ms));
 	last_run(p, s);
@@ -488,6 +491,14 @@ void session_denied(struct proxy *p, struct server_wish *w)
 	request_denied(p, session_of_wish(w));
 }
 
+void session_stranded(struct proxy *p, struct server_wish *w)
+{
+	struct session *s = session_of_wish(w);
+
+	if (s->state == SESSION_EXCHANGE)
+		(void)request_stranded(p, s);
+}
+
 void session_due(struct proxy *p, struct timer *t)
 {
 	struct session *s = session_of_timer(t);
@@ -500,6 +511,9 @@ void session_due(struct proxy *p, struct timer *t)
 	case SESSION_EXCHANGE:
 		exchange_due_client(p, s);
 		break;
+	case SESSION_WAIT: /* wishes have a timer of their own */
+		relay_due(p, s);
+		break;
 	default:
 		session_end(p, s, false);
 	}
@@ -507,24 +521,20 @@ void session_due(struct proxy *p, struct timer *t)
 
 /* --- another configuration -------------------------------------------------------------------- */
 
-static uint16_t mapped(const uint16_t *map, uint16_t i)
-{
-	return i != PARAMS_NONE ? map[i] : PARAMS_NONE;
-}
-
-void sessions_remap(struct proxy *p, const uint16_t *services, const uint16_t *targets)
+void sessions_remap(struct proxy *p, const struct proxy_map *m)
 {
 	struct session *s, *next;
 
 	for (s = p->sessions; s; s = next) {
 		next = s->next;
-		s->service = mapped(services, s->service);
-		s->pool = mapped(services, s->pool);
-		s->target = mapped(targets, s->target);
-		s->x.stick = mapped(targets, s->x.stick);
+		s->service = proxy_map_service(m, s->service);
+		s->pool = proxy_map_service(m, s->pool);
+		s->target = proxy_map_target(m, s->target);
+		s->x.stick = proxy_map_target(m, s->x.stick);
+		s->relay = s->relay != PARAMS_NONE ? m->members[s->relay] : PARAMS_NONE;
 		if (s->wish.state == WISH_NONE) {
-			s->wish.service = mapped(services, s->wish.service);
-			s->wish.target = mapped(targets, s->wish.target);
+			s->wish.service = proxy_map_service(m, s->wish.service);
+			s->wish.target = proxy_map_target(m, s->wish.target);
 		}
 		if (s->service == PARAMS_NONE && s->state <= SESSION_HELLO)
 			session_end(p, s, false);

@@ -1,6 +1,6 @@
 /*
- * session.h - one client's connection. Internal to session.c, request.c, sticky.c, response.c,
- * body.c, tunnel.c and account.c.
+ * session.h - one client's connection. Internal to session.c, request.c, sticky.c, relay.c,
+ * response.c, body.c, tunnel.c and account.c.
  *
  *	          ┌───────────────── complete, both keep ─────────────────┐
  *	          ▼                                                       │
@@ -31,7 +31,7 @@ enum session_state {
 	SESSION_IDLE,	  /* between requests */
 	SESSION_HEAD,	  /* some of a request's head has come */
 	SESSION_HELLO,	  /* TLS: before the server's name */
-	SESSION_WAIT,	  /* for a connection to the server */
+	SESSION_WAIT,	  /* for a connection to the server, or for word of where it is */
 	SESSION_EXCHANGE, /* request and response pass */
 	SESSION_TUNNEL,	  /* anything passes, both ways */
 	SESSION_LAST,	  /* an error page is being sent, then nothing more */
@@ -87,6 +87,8 @@ struct exchange {
 	uint16_t stick;	    /* the target that a cookie names and that is fit, or PARAMS_NONE */
 	bool renew;	    /* the cookie is right, but old */
 	bool leave;	    /* it is right for another route */
+	bool by_mac;	    /* the target is reached as the client, at the address it asked for */
+	uint32_t server;    /* name id that the cookie has, where its server was sought */
 	const char *cookie; /* verdict */
 	const char *reason;
 	uint64_t server_received; /* by the connection, before this */
@@ -98,6 +100,7 @@ struct session {
 	struct timer timer;
 	struct session *next, *prev;	       /* among all, or among the dead */
 	struct session *idle_next, *idle_prev; /* among those that are idle, for longest first */
+	struct ring finding;		       /* while it `seeks` */
 	struct stream client;
 	struct server_wish wish;
 	struct endpoint from, to;
@@ -105,10 +108,13 @@ struct session {
 	char *texts; /* the head that the spans are of, once it is not in `in` any more, or NULL */
 	uint8_t state; /* enum session_state */
 	bool tls;
+	bool relayed;	/* by another dispatcher, on the client's behalf */
+	bool seeks;	/* SESSION_WAIT: has no wish yet, but waits for word of its server */
+	uint16_t relay; /* member that relays it; PARAMS_NONE: none, or it is gone */
 	bool client_turn, server_turn; /* as the timers are set */
 	uint16_t service;	       /* PARAMS_NONE: gone */
 	uint16_t pool;	 /* the service, or the route, whose targets it is; PARAMS_NONE likewise */
-	uint16_t target; /* of the exchange, or PARAMS_NONE */
+	uint16_t target; /* of the exchange, or its relay, or PARAMS_NONE */
 	struct http_scan scan;
 	struct exchange x;
 	struct way up, down;
@@ -135,6 +141,14 @@ static inline struct stream *session_server(struct session *s)
 				(uint64_t)(n);                                                     \
 	} while (0)
 
+/* For the member that relays the session. */
+#define session_count_relay(p, s, field, n)                                                        \
+	do {                                                                                       \
+		if ((s)->relay != PARAMS_NONE)                                                     \
+			(p)->world.relay_counts((p)->world.arg, (s)->relay)->field +=              \
+				(uint64_t)(n);                                                     \
+	} while (0)
+
 /* --- session.c --- */
 /* By these rules; those of a service that is gone are the defaults. */
 const struct l7_params *session_rules(const struct proxy *p, const struct session *s);
@@ -155,17 +169,25 @@ bool session_listen(struct proxy *p, struct session *s);
 /* --- request.c --- */
 /* p->head is that of the request in `in`. */
 void request_begin(struct proxy *p, struct session *s);
-/* Choose a target and ask for a connection. */
-void request_place(struct proxy *p, struct session *s);
-/* There is one. `known`: p->head is still the request's. */
+/* Choose a target and ask for a connection. `known`: p->head is still the request's. */
+void request_place(struct proxy *p, struct session *s, bool known);
+/* There is one. */
 void request_send(struct proxy *p, struct session *s, bool known);
 void request_denied(struct proxy *p, struct session *s);
 /* The server closed a connection that was kept, without a word. True: sent once more. */
 bool request_again(struct proxy *p, struct session *s);
+/* The server that has the request is down, and may never answer nor refuse. True: another has got the
+ * request. That is so when it is idempotent, all that was sent of it is still here, nothing at all
+ * has come back, it was not sent twice before, and there is another. All others stay: the server may
+ * be at work, and ends them, or server-timeout does, with 502 or 504. */
+bool request_stranded(struct proxy *p, struct session *s);
 
 /* --- sticky.c --- */
-/* What the request's cookies say: x.stick, x.renew, x.cookie. */
-void sticky_judge(struct proxy *p, struct session *s, const struct http_head *h);
+/* What the request's cookies say: x.stick, x.renew, x.cookie. False: that is being sought, and
+ * request_place will be called when it is found. */
+bool sticky_judge(struct proxy *p, struct session *s, const struct http_head *h);
+/* The target or relay that the request's cookie stands for; PARAMS_NONE: nobody's. */
+void sticky_found(struct proxy *p, struct session *s, uint16_t target);
 /* Room for the lines that sticky_edit makes. */
 #define STICKY_LINES 512
 struct sticky {
@@ -175,6 +197,16 @@ struct sticky {
 /* The response's head `h` gets the cookie that it should have. `room` lives as long as `e`. */
 void sticky_edit(struct proxy *p, struct session *s, const struct http_head *h,
 		 struct http_response_edit *e, struct sticky *room);
+
+/* --- relay.c --- */
+/* Whether a server that is not this node's may be sought. */
+bool relay_may_seek(const struct proxy *p, const struct session *s);
+/* The server that has that name id. False: the session waits for word. */
+bool relay_seek(struct proxy *p, struct session *s, uint32_t server);
+/* It does not wait any more, if it did. */
+void relay_stop(struct session *s);
+/* It has waited long enough. */
+void relay_due(struct proxy *p, struct session *s);
 
 /* --- response.c --- */
 /* Whatever can be done now, both ways. */
@@ -209,8 +241,8 @@ void account_begin(struct proxy *p, struct session *s);
 void account_flow(struct proxy *p, struct session *s, bool begins);
 void account_granted(struct proxy *p, struct session *s);
 void account_status(struct proxy *p, struct session *s, unsigned status);
-/* Does nothing when no request is open. */
-void account_end(struct proxy *p, struct session *s);
+/* Does nothing when no request is open. `whole`: the client got all of a response. */
+void account_end(struct proxy *p, struct session *s, bool whole);
 /* The server has failed to give a proper response. */
 void account_server_error(struct proxy *p, struct session *s);
 uint32_t account_us(const struct proxy *p, const struct session *s);

@@ -42,27 +42,61 @@ static uint16_t target_by_name(const struct proxy *p, struct text name)
 	return PARAMS_NONE;
 }
 
-/* The server's own cookie: valid when it names any target. */
+static bool is_own(const struct proxy *p, uint16_t target)
+{
+	return target != PARAMS_NONE && p->params->targets[target].n_via == 0;
+}
+
+/* What a cookie says. */
+struct named {
+	uint16_t target; /* of the configuration, or PARAMS_NONE */
+	uint32_t server; /* its name's id */
+};
+
+/* One value of the server's own cookie. */
+static enum cookie_verdict judge_value(const struct proxy *p, const struct session *s,
+				       struct text value, struct named *n)
+{
+	char text[PARAMS_NAME];
+	struct text name;
+
+	if (!cookie_pattern_match(&p->services[s->service].pattern, value, &name))
+		return COOKIE_FORGED;
+	n->target = target_by_name(p, name);
+	if (is_own(p, n->target))
+		return COOKIE_VALID;
+	if (!relay_may_seek(p, s) || name.size == 0 || name.size >= sizeof(text))
+		return n->target != PARAMS_NONE ? COOKIE_VALID : COOKIE_FORGED;
+	memcpy(text, name.p, name.size);
+	text[name.size] = 0;
+	n->server = proxy_name_id(text);
+	return COOKIE_VALID;
+}
+
+/* The server's own cookie: valid when it names any target; one of this node's goes first. */
 static enum cookie_verdict judge_own(const struct proxy *p, const struct session *s,
-				     const struct http_head *h, uint16_t *target)
+				     const struct http_head *h, struct named *n)
 {
 	struct cookie_walk walk = cookie_walk(h, cookie_name(session_rules(p, s)));
 	enum cookie_verdict v = COOKIE_ABSENT;
-	struct text value, name;
+	struct text value;
 
 	for (unsigned i = 0; i < COOKIE_CANDIDATES && cookie_walk_next(&walk, &value); i++) {
-		v = COOKIE_FORGED;
-		if (!cookie_pattern_match(&p->services[s->service].pattern, value, &name))
-			continue;
-		*target = target_by_name(p, name);
-		if (*target != PARAMS_NONE)
-			return COOKIE_VALID;
+		struct named one = {.target = PARAMS_NONE};
+		enum cookie_verdict of_one = judge_value(p, s, value, &one);
+
+		if (v != COOKIE_VALID || (of_one == COOKIE_VALID && is_own(p, one.target))) {
+			v = of_one;
+			*n = one;
+		}
+		if (is_own(p, n->target))
+			break;
 	}
 	return v;
 }
 
 static enum cookie_verdict judge_token(struct proxy *p, struct session *s,
-				       const struct http_head *h, uint16_t *target)
+				       const struct http_head *h, struct named *n)
 {
 	const struct l7_params *l7 = session_rules(p, s);
 	uint32_t now = wall_s(p);
@@ -71,7 +105,8 @@ static enum cookie_verdict judge_token(struct proxy *p, struct session *s,
 					     l7->cookie == L7_COOKIE_PREFIX, now);
 
 	if (v == COOKIE_VALID) {
-		*target = proxy_target_by_id(p, t.server);
+		n->target = proxy_target_by_id(p, t.server);
+		n->server = t.server;
 		s->x.renew = t.expires_s - now < age_s(l7) / 2;
 	}
 	return v;
@@ -82,7 +117,7 @@ static bool stays(struct proxy *p, const struct session *s, uint16_t target)
 {
 	uint64_t since = 0;
 
-	if (target == PARAMS_NONE || !serves(p, s->pool, target))
+	if (target == PARAMS_NONE || (!l7_is_relay(target) && !serves(p, s->pool, target)))
 		return false;
 	switch (p->world.standing(p->world.arg, target, &since)) {
 	case L7_TARGET_TAKES:
@@ -100,8 +135,10 @@ static bool is_of_another_route(struct proxy *p, const struct session *s, uint16
 {
 	uint64_t since;
 
-	if (target == PARAMS_NONE || serves(p, s->pool, target) ||
-	    p->world.standing(p->world.arg, target, &since) == L7_TARGET_DOWN)
+	if (target == PARAMS_NONE || l7_is_relay(target) || serves(p, s->pool, target))
+		return false;
+	/* What others are connected to never stands here. */
+	if (is_own(p, target) && p->world.standing(p->world.arg, target, &since) == L7_TARGET_DOWN)
 		return false;
 	for (uint16_t i = s->service; i < p->params->n_services; i++) {
 		if (i != s->service && proxy_service_params(p, i)->route_of != s->service)
@@ -132,26 +169,49 @@ static void count(struct proxy *p, struct session *s, enum cookie_verdict v)
 	}
 }
 
-void sticky_judge(struct proxy *p, struct session *s, const struct http_head *h)
+static void judged(struct proxy *p, struct session *s, enum cookie_verdict v)
 {
-	const struct l7_params *l7 = session_rules(p, s);
-	uint16_t target = PARAMS_NONE;
-	enum cookie_verdict v;
-
-	if (l7->cookie == L7_COOKIE_NONE)
-		return;
-	v = l7->cookie == L7_COOKIE_OWN ? judge_own(p, s, h, &target)
-					: judge_token(p, s, h, &target);
 	count(p, s, v);
 	s->x.cookie = cookie_verdict_name(v);
-	if (v != COOKIE_VALID)
-		return;
+}
+
+/* A right one. */
+static void stick(struct proxy *p, struct session *s, uint16_t target)
+{
+	judged(p, s, COOKIE_VALID);
 	if (stays(p, s, target))
 		s->x.stick = target;
 	else if (is_of_another_route(p, s, target))
 		s->x.leave = true;
 	else
 		session_count(p, s, cookie_moved, 1);
+}
+
+void sticky_found(struct proxy *p, struct session *s, uint16_t target)
+{
+	if (target != PARAMS_NONE)
+		stick(p, s, target);
+	else
+		judged(p, s, COOKIE_UNKNOWN);
+}
+
+bool sticky_judge(struct proxy *p, struct session *s, const struct http_head *h)
+{
+	const struct l7_params *l7 = session_rules(p, s);
+	struct named n = {.target = PARAMS_NONE};
+	enum cookie_verdict v;
+
+	if (l7->cookie == L7_COOKIE_NONE)
+		return true;
+	v = l7->cookie == L7_COOKIE_OWN ? judge_own(p, s, h, &n) : judge_token(p, s, h, &n);
+	if (v != COOKIE_VALID)
+		judged(p, s, v);
+	else if (is_own(p, n.target) || !relay_may_seek(p, s) ||
+		 is_of_another_route(p, s, n.target))
+		stick(p, s, n.target);
+	else
+		return relay_seek(p, s, n.server);
+	return true;
 }
 
 /* --- the cookie that the client gets ---------------------------------------------------------- */
@@ -202,7 +262,8 @@ void sticky_edit(struct proxy *p, struct session *s, const struct http_head *h,
 
 	/* The sorry server keeps nobody. */
 	if (s->service == PARAMS_NONE || s->pool == PARAMS_NONE || s->target == PARAMS_NONE ||
-	    p->services[s->service].keys.n == 0 || !serves(p, s->pool, s->target))
+	    l7_is_relay(s->target) || p->services[s->service].keys.n == 0 ||
+	    !serves(p, s->pool, s->target))
 		return;
 	if (l7->cookie == L7_COOKIE_INSERT && !s->x.leave &&
 	    (s->x.stick != s->target || s->x.renew))

@@ -26,7 +26,7 @@ static void hello_whole(struct proxy *p, struct session *s)
 	if (rule)
 		s->pool = (uint16_t)rule->pool;
 	account_begin(p, s);
-	request_place(p, s);
+	request_place(p, s, false);
 }
 
 void hello_run(struct proxy *p, struct session *s)

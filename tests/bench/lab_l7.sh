@@ -4,8 +4,11 @@
 # "direct" is the client at one nginx over the same bridge. Without arguments: all. Only the ratios
 # within one run mean anything. Prints markdown tables.
 #
-#   client 10.3.0.1 ── back ── box .254 ── farm 10.4.0.0/24 ─┬─ web1 .11
-#                     (198.51.100.80)                        └─ web2 .12
+#   client 10.3.0.1 ─┬ back ── box .254 ── farm 10.4.0.0/24 ─┬─ web1 .11
+#                    │         (198.51.100.80)               └─ web2 .12
+#                    └──────── far .253 ── farm .253
+#
+# "relay": every request has a cookie of web2, which is connected to far alone, and comes to box.
 #
 # BENCH_ROUNDS (3), BENCH_SECONDS (5), BENCH_KINDS (all).
 . "$(dirname "$0")/../lab/lib.sh"
@@ -14,13 +17,14 @@
 
 ROUNDS=${BENCH_ROUNDS:-3}
 SECONDS_EACH=${BENCH_SECONDS:-5}
-read -ra KINDS <<<"${BENCH_KINDS:-direct haproxy l73 l73-offload}"
+read -ra KINDS <<<"${BENCH_KINDS:-direct haproxy l73 l73-offload l72 relay}"
 VIP=198.51.100.80
 IDLE=1000 # connections for the memory of each
 LAB_LOG=${LAB_LOG:-warning}
 
 declare -A title_of=([direct]="nginx alone" [haproxy]="HAProxy, HTTP mode"
-	[l73]="fwclusterd, l7/3" [l73-offload]="fwclusterd, l7/3, offload")
+	[l73]="fwclusterd, l7/3" [l73-offload]="fwclusterd, l7/3, offload"
+	[l72]="fwclusterd, l7/2" [relay]="fwclusterd, relayed by another")
 
 # --- hosts -----------------------------------------------------------------------------------
 
@@ -54,13 +58,16 @@ lay() {
 	net_bridge back
 	net_bridge farm
 	net_bridge cluster
-	net_host client box web1 web2
+	net_host client box far web1 web2
 	net_plug client eth0 back 10.3.0.1/24
 	net_plug client direct farm 10.4.0.1/24
 	ip -n client route add $VIP via 10.3.0.254
 	net_plug box back back
 	net_plug box farm farm 10.4.0.254/24
 	net_plug box cluster cluster 10.9.0.1/24
+	net_plug far back back
+	net_plug far farm farm 10.4.0.253/24
+	net_plug far cluster cluster 10.9.0.2/24
 	mkdir -p "$LAB_DIR/files"
 	head -c 1024 /dev/urandom >"$LAB_DIR/files/1k"
 	head -c 102400 /dev/urandom >"$LAB_DIR/files/100k"
@@ -111,44 +118,82 @@ haproxy_stop() {
 	ip -n box addr del 10.3.0.254/24 dev back
 }
 
-fwclusterd_start() { # OPTION of the port
-	dp_names=(box)
-	dp_address=([box]=10.9.0.1)
-	dp_ports[box]='back'
-	dp_port[box.back]="
-	addresses = { \"10.3.0.254/24\" }
-	mac = \"02:fc:00:00:03:fe\"
-	answer-for = { \"$VIP\" }
-	${1:-}"
-	dp_text[box]="
+fwclusterd_text() { # PORTS OPTIONS-OF-WEB1 OPTIONS-OF-WEB2 [OPTION-OF-THE-SERVICE...]
+	echo "
 dispatcher \"box\" {
 	role = \"stage\"
-	ports = { \"back\" }
+	ports = { $1 }
 }
 service \"web\" {
 	addresses = { \"$VIP\" }
 	protocol = \"tcp\"
 	ports = { \"80\" }
-	technology = \"l7/3\"
 	algorithm = \"round-robin\"
 	targets = { \"web1\", \"web2\" }
 	cookie = \"insert\"
 	cookie-name = \"SRV\"
 	forwarded = \"x-forwarded-for\"
 	keep-timeout = \"5m\"
+	${*:4}
 }
-target \"web1\" { addresses = { \"10.4.0.11\" } }
-target \"web2\" { addresses = { \"10.4.0.12\" } }"
+target \"web1\" { addresses = { \"10.4.0.11\" } $2 }
+target \"web2\" { addresses = { \"10.4.0.12\" } $3 }"
+}
+
+fwclusterd_start() { # TECHNOLOGY OPTION-OF-THE-PORT
+	local ports=back
+	[ "$1" = l7/2 ] && ports='back farm'
+	dp_names=(box)
+	dp_address=([box]=10.9.0.1)
+	dp_ports[box]=$ports
+	dp_port[box.back]="
+	addresses = { \"10.3.0.254/24\" }
+	mac = \"02:fc:00:00:03:fe\"
+	answer-for = { \"$VIP\" }
+	${2:-}"
+	dp_text[box]=$(fwclusterd_text "\"${ports/ /\", \"}\"" '' '' "technology = \"$1\"")
 	dp_start box
 }
 
+# The servers have the service's address, and their answers come by box.
+servers_hold() { # add|del
+	local n
+	for n in 1 2; do
+		run_in web$n sysctl -qw net.ipv4.conf.all.arp_ignore=1
+		ip -n web$n addr "$1" $VIP/32 dev lo
+	done
+}
+
+relay_start() {
+	local node text
+	text=$(fwclusterd_text '"back"' 'via = { "box" }' 'via = { "far" }' 'technology = "l7/3"' \
+		'relay = "config"')
+	dp_names=(box far)
+	dp_address=([box]=10.9.0.1 [far]=10.9.0.2)
+	for node in box far; do
+		dp_ports[$node]='back'
+		dp_text[$node]=$text
+	done
+	dp_port[box.back]="addresses = { \"10.3.0.254/24\" } mac = \"02:fc:00:00:03:fe\"
+	answer-for = { \"$VIP\" }"
+	dp_port[far.back]="addresses = { \"10.3.0.253/24\" } mac = \"02:fc:00:00:03:fd\""
+	dp_start box far && fw_meet box far || return 1
+	ip -n client route replace $VIP via 10.3.0.253
+	wait_for 10 "run_in client curl -fso /dev/null -m 1 -c $LAB_DIR/jar $URL/1k"
+	HEADER=$(awk '$6 == "SRV" { print "Cookie: SRV=" $7 }' "$LAB_DIR/jar")
+	ip -n client route replace $VIP via 10.3.0.254
+	[ -n "$HEADER" ]
+}
+
 up() { # KIND
-	URL=http://$VIP
+	URL=http://$VIP HEADER="Accept: */*"
 	case $1 in
 	direct) URL=http://10.4.0.11 ;;
 	haproxy) haproxy_start ;;
-	l73) fwclusterd_start ;;
-	l73-offload) fwclusterd_start "offload = true" ;;
+	l73) fwclusterd_start l7/3 ;;
+	l73-offload) fwclusterd_start l7/3 "offload = true" ;;
+	l72) servers_hold add && fwclusterd_start l7/2 ;;
+	relay) relay_start ;;
 	esac || return 1
 	ip -n client neigh flush all 2>/dev/null
 	wait_for 10 "run_in client curl -fso /dev/null -m 1 $URL/1k"
@@ -158,6 +203,10 @@ down() { # KIND
 	case $1 in
 	direct) ;;
 	haproxy) haproxy_stop ;;
+	l72)
+		dp_end
+		servers_hold del
+		;;
 	*) dp_end ;;
 	esac
 }
@@ -185,7 +234,7 @@ each() { # WHAT COMMAND
 # wrk's words: "Requests/sec: 123.4", "  99%  1.23ms", "Transfer/sec: 1.2GB", "Socket errors: ..."
 wrk_run() { # KIND WHAT CONNECTIONS PATH [HEADER]
 	local out
-	out=$(run_in client wrk -t 1 -c "$3" -d "$SECONDS_EACH" --latency ${5:+-H "$5"} "$URL/$4" 2>&1)
+	out=$(run_in client wrk -t 1 -c "$3" -d "$SECONDS_EACH" --latency -H "$HEADER" ${5:+-H "$5"} "$URL/$4" 2>&1)
 	keep "rate.$2" "$1" "$(awk '/^Requests\/sec/ { print $2 }' <<<"$out")"
 	keep "p99.$2" "$1" "$(awk '$1 == "99%" { t = $2; u = t; gsub(/[0-9.]/, "", u)
 		print t * (u == "us" ? 0.001 : u == "s" ? 1000 : 1) }' <<<"$out")"

@@ -34,16 +34,50 @@ static void judge_service(const struct params *p, const struct service_params *s
 	}
 }
 
+/* Somebody of the service's targets is connected to this node; others only by relay. */
+static void judge_remote(const struct params *p, const struct service_params *s)
+{
+	bool relay = technology_is_l7(s->technology) &&
+		     (s->l7.relay == L7_RELAY_CONFIG || s->l7.relay == L7_RELAY_BOTH);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->targets.n; i++)
+		n += p->targets[p->target_lists[s->targets.first + i]].n_via > 0;
+	if (n == s->targets.n || (n > 0 && !relay))
+		abort();
+	if (s->sorry != PARAMS_NONE && p->targets[s->sorry].n_via > 0)
+		abort();
+}
+
+/* The ports of the private stacks are the last ones. */
+static void judge_stacks(const struct params *p, bool l7, bool by_mac)
+{
+	uint32_t n = p->n_ports;
+
+	if (l7 != (p->stack_port != PARAMS_NO_PORT) || by_mac != (p->legs_port != PARAMS_NO_PORT))
+		abort();
+	if (by_mac && (p->legs_port != --n || !p->ports[p->legs_port].is_stack))
+		abort();
+	if (l7 && (p->stack_port != --n || !p->ports[p->stack_port].is_stack))
+		abort();
+}
+
 /* A route stands behind its service; and whoever serves by L7 has a port for it. */
 static void judge_l7(const struct params *p)
 {
-	bool l7 = false;
+	bool l7 = false, by_mac = false;
 
 	for (uint32_t i = 0; i < p->n_services; i++) {
 		const struct service_params *s = &p->services[i];
 		bool by_l7 = technology_is_l7(s->technology);
 
 		l7 |= by_l7;
+		by_mac |=
+			by_l7 && (s->technology == TECHNOLOGY_L7_2 || s->l7.relay != L7_RELAY_NONE);
+		if (s->l7.relay != L7_RELAY_NONE &&
+		    (!p->cluster.enabled || s->l7.cookie == L7_COOKIE_NONE))
+			abort();
+		judge_remote(p, s);
 		if (s->route_of != PARAMS_NONE && (s->route_of >= i || !by_l7))
 			abort();
 		if (by_l7 && (s->proto != 6 || s->n_ports == 0 || s->n_sources > 0))
@@ -54,10 +88,7 @@ static void judge_l7(const struct params *p)
 			if (p->targets[p->target_lists[s->targets.first + j]].member != PARAMS_NONE)
 				abort();
 	}
-	if (l7 != (p->stack_port != PARAMS_NO_PORT))
-		abort();
-	if (l7 && (p->stack_port != p->n_ports - 1 || !p->ports[p->stack_port].is_stack))
-		abort();
+	judge_stacks(p, l7, by_mac);
 }
 
 static void judge_dispatch(const struct params *p)
@@ -84,8 +115,13 @@ static void judge_dispatch(const struct params *p)
 	for (uint32_t i = 0; i < p->n_targets; i++) {
 		const struct target_params *t = &p->targets[i];
 		bool member = t->member != PARAMS_NONE;
-		if (member ? t->member >= p->n_members : !t->has_v4 && !t->has_v6)
+		if (member ? t->member >= p->n_members : !t->has_v4 && !t->has_v6 && t->n_via == 0)
 			abort();
+		if (t->n_via > PARAMS_VIA || (t->n_via > 0 && t->check.kind != CHECK_NONE))
+			abort();
+		for (uint32_t j = 0; j < t->n_via; j++)
+			if (t->via[j] >= p->n_members || t->via[j] == p->self)
+				abort();
 	}
 	for (uint32_t i = 0; i < p->n_paths; i++)
 		if (p->paths[i].id == 0 || p->paths[i].n_addresses == 0)

@@ -130,6 +130,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ROUND_TRIP(targets);
 		check_targets(data, size);
 		break;
+	case WIRE_WHO_HAS:
+		ROUND_TRIP(who_has);
+		break;
+	case WIRE_HAVE:
+		ROUND_TRIP(have);
+		break;
 	case WIRE_GOODBYE: /* has no payload: its number is free for the header and the key */
 		header(data, size);
 		break;

@@ -7,6 +7,11 @@
  * A client must never see another's; between two heads that a server gets, only those of the two
  * heads' clients may be.
  *
+ * Servers are connected to as the node, or as the client (l7/2); clients' cookies may name a server
+ * of another dispatcher, which is then one of the servers (its relay); and some clients'
+ * connections are what another dispatcher relays. What is connected as one client never serves
+ * another.
+ *
  * A server knows whose request it has by the X-Forwarded-For that the proxy writes. So that no
  * client writes one of these itself, clients have no '9'.
  */
@@ -31,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SERVERS 32 /* connections to servers that are looked at */
 #define NOBODY 127
 #define MAX_STEPS 400
+#define TARGETS 4 /* two of HTTP, one of TLS, and a relay */
 
 struct peer {
 	int fd;		 /* -1: closed */
@@ -39,12 +45,13 @@ struct peer {
 	size_t matched;	 /* bytes of MARK at the end of what it got */
 	unsigned digits; /* the number that follows MARK, while it is read */
 	bool in_digits;
+	uint8_t client; /* as which it was connected to, or NOBODY */
 	bool plain; /* behind TLS: nobody can tell whose connection it is, and nothing is marked */
 };
 
 struct play {
 	struct world *w;
-	uint16_t web, tls, targets[3];
+	uint16_t web, tls, targets[TARGETS];
 	struct peer clients[CLIENTS], servers[SERVERS];
 	unsigned n_clients, n_servers;
 	const uint8_t *at, *end;
@@ -60,6 +67,12 @@ static const char *const requests[] = {
 	"GET / HTTP/1.0\r\n\r\n",
 	"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x80",
 	"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 40000\r\n\r\n",
+	"GET / HTTP/1.1\r\nHost: x\r\nCookie: s=far\r\n\r\n",
+	("PUT /r HTTP/1.1\r\nHost: x\r\nCookie: s=far\r\nContent-Length: 4\r\n\r\n"
+	 "\x80\x80\x80\x80"),
+	"GET / HTTP/1.1\r\nHost: x\r\nCookie: s=b; s=other\r\n\r\n",
+	("GET / HTTP/1.1\r\nHost: x\r\nCookie: s=far\r\nConnection: Upgrade\r\n"
+	 "Upgrade: websocket\r\n\r\n\x80"),
 };
 
 static const char *const responses[] = {
@@ -132,6 +145,8 @@ static void head_seen(struct peer *x)
 {
 	uint8_t owner = (uint8_t)(x->digits - 1);
 
+	if (x->client != NOBODY && x->client != owner)
+		wrong("a connection of one client is used for another");
 	if (x->foreign >= 0 && x->foreign != owner)
 		wrong("a server has got what belongs to neither request");
 	x->owner = owner;
@@ -143,6 +158,8 @@ static void server_got(struct peer *x, uint8_t byte)
 {
 	uint8_t owner = byte & 0x7f;
 
+	if (byte & 0x80 && x->client != NOBODY && owner != x->client)
+		wrong("a server has got what belongs to another client than its connection");
 	if (byte & 0x80 && owner != x->owner) {
 		if (x->foreign >= 0 && x->foreign != owner)
 			wrong("a server has got what belongs to two others");
@@ -187,7 +204,7 @@ static void take_all(struct play *p)
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
-static void client_new(struct play *p, struct peer *x, uint16_t service)
+static void client_new(struct play *p, struct peer *x, uint16_t service, uint16_t relay)
 {
 	struct endpoint from = {.port = 1024};
 	char address[ADDR_TEXT];
@@ -197,8 +214,9 @@ static void client_new(struct play *p, struct peer *x, uint16_t service)
 	snprintf(address, sizeof(address), "198.51.100.%u", p->n_clients + 1);
 	if (ipaddr_parse(&from.addr, address) < 0)
 		abort();
-	*x = (struct peer){.owner = (uint8_t)p->n_clients++, .foreign = -1};
-	x->fd = world_client_from(p->w, service, &from);
+	*x = (struct peer){
+		.owner = (uint8_t)p->n_clients++, .client = NOBODY, .foreign = -1, .fd = -1};
+	x->fd = world_client_relayed(p->w, service, &from, relay);
 }
 
 static void peer_close(struct play *p, struct peer *x)
@@ -209,21 +227,33 @@ static void peer_close(struct play *p, struct peer *x)
 	x->fd = -1;
 }
 
+/* What was opened as a client belongs to that one from the beginning. */
+static struct peer server_of(struct play *p, int fd, unsigned target)
+{
+	struct peer x = {.fd = fd, .client = NOBODY, .foreign = -1, .plain = target == 2};
+	struct ipaddr from = world_from(p->w, fd);
+
+	if (!ipaddr_is_unspecified(&from))
+		x.client = (uint8_t)(from.b[15] - 1);
+	x.owner = x.client;
+	return x;
+}
+
 static void servers_new(struct play *p)
 {
-	for (unsigned t = 0; t < 3; t++) {
+	for (unsigned t = 0; t < TARGETS; t++) {
 		int fd;
 
 		while (p->n_servers < SERVERS && (fd = world_server_try(p->w, p->targets[t])) >= 0)
-			p->servers[p->n_servers++] = (struct peer){
-				.fd = fd, .owner = NOBODY, .foreign = -1, .plain = t == 2};
+			p->servers[p->n_servers++] = server_of(p, fd, t);
 	}
 }
 
 /* The same for both kinds: something of the input, something that is right, an end. */
-static void act(struct play *p, struct peer *x, unsigned what, const char *const *texts)
+static void act(struct play *p, struct peer *x, unsigned what, const char *const *texts,
+		unsigned n_texts)
 {
-	const char *text = texts[what >> 3 & 7];
+	const char *text = texts[(what >> 3) % n_texts];
 	size_t size;
 
 	if (x->fd < 0)
@@ -258,14 +288,48 @@ static void act(struct play *p, struct peer *x, unsigned what, const char *const
 	}
 }
 
+static struct params *conf_new(struct play *p, unsigned options)
+{
+	struct params *conf = world_conf();
+	struct l7_params *l7;
+	uint16_t route;
+
+	p->web = world_service(conf, "web");
+	l7 = world_l7(conf, p->web);
+	l7->forwarded = L7_FORWARDED_X;
+	l7->cookie = options & 1      ? L7_COOKIE_INSERT
+		     : options & 2    ? L7_COOKIE_PREFIX
+		     : options & 0x80 ? L7_COOKIE_OWN
+				      : L7_COOKIE_NONE;
+	l7->relay = options & 0x80 ? L7_RELAY_BOTH : L7_RELAY_NONE;
+	snprintf(l7->cookie_name, sizeof(l7->cookie_name), "s");
+	snprintf(l7->cookie_pattern, sizeof(l7->cookie_pattern), "%%");
+	if (options & 0x40)
+		conf->services[p->web].technology = TECHNOLOGY_L7_2;
+	l7->max_queue = 2;
+	l7->max_idle = options & 4 ? 0 : 2;
+	route = world_route(conf, p->web, "r");
+	snprintf(conf->services[route].route.path, sizeof(conf->services[route].route.path), "/r");
+	p->tls = world_service(conf, "tls");
+	world_l7(conf, p->tls)->content = L7_CONTENT_TLS;
+	p->targets[0] = world_target(conf, p->web, "a");
+	p->targets[1] = world_target(conf, route, "b");
+	p->targets[2] = world_target(conf, p->tls, "c");
+	p->targets[3] = world_relay(world_member(conf, "far"));
+	conf->targets[p->targets[0]].max_connections = options >> 3 & 3;
+	conf->l7.max_head = options & 0x20 ? 512 : 16384;
+	return conf;
+}
+
 static void circumstance(struct play *p, unsigned what)
 {
-	uint16_t target = p->targets[what % 3];
+	uint16_t target = p->targets[what % TARGETS];
+	struct world_target *t = world_at(p->w, target);
 
 	switch (what >> 2 & 7) {
 	case 0:
-		p->w->targets[target].connect = (enum world_connect)(next(p) % 4);
-		p->w->targets[target].connect_error = ECONNREFUSED;
+		t->connect = (enum world_connect)(next(p) % 4);
+		t->connect_error = ECONNREFUSED;
 		break;
 	case 1:
 		world_answer(p->w, target);
@@ -278,6 +342,15 @@ static void circumstance(struct play *p, unsigned what)
 		break;
 	case 4:
 		world_advance(p->w, (uint64_t)next(p) * 100);
+		break;
+	case 5:
+		p->w->find.found = (enum l7_found)(next(p) % 3);
+		p->w->find.relay = p->targets[3];
+		if (what & 0x80)
+			world_found(p->w);
+		break;
+	case 6:
+		world_configure(p->w, conf_new(p, next(p)));
 		break;
 	default:
 		(void)world_step(p->w, next(p));
@@ -294,14 +367,15 @@ static void step(struct play *p)
 	case 0:
 		x = &p->clients[who >> 2 & 3];
 		if (x->fd < 0)
-			client_new(p, x, who & 0x80 ? p->tls : p->web);
-		act(p, x, what, requests);
+			client_new(p, x, who & 0x80 ? p->tls : p->web,
+				   who & 0x40 && !(who & 0x80) ? 0 : PARAMS_NONE);
+		act(p, x, what, requests, sizeof(requests) / sizeof(requests[0]));
 		break;
 	case 1:
 		if (p->n_servers > 0) {
 			x = &p->servers[(who >> 2) % p->n_servers];
 			take(x, true);
-			act(p, x, what, responses);
+			act(p, x, what, responses, sizeof(responses) / sizeof(responses[0]));
 		}
 		break;
 	case 2:
@@ -311,33 +385,6 @@ static void step(struct play *p)
 		world_run(p->w);
 		servers_new(p);
 	}
-}
-
-static struct params *conf_new(struct play *p, unsigned options)
-{
-	struct params *conf = world_conf();
-	struct l7_params *l7;
-	uint16_t route;
-
-	p->web = world_service(conf, "web");
-	l7 = world_l7(conf, p->web);
-	l7->forwarded = L7_FORWARDED_X;
-	l7->cookie = options & 1   ? L7_COOKIE_INSERT
-		     : options & 2 ? L7_COOKIE_PREFIX
-				   : L7_COOKIE_NONE;
-	snprintf(l7->cookie_name, sizeof(l7->cookie_name), "s");
-	l7->max_queue = 2;
-	l7->max_idle = options & 4 ? 0 : 2;
-	route = world_route(conf, p->web, "r");
-	snprintf(conf->services[route].route.path, sizeof(conf->services[route].route.path), "/r");
-	p->tls = world_service(conf, "tls");
-	world_l7(conf, p->tls)->content = L7_CONTENT_TLS;
-	p->targets[0] = world_target(conf, p->web, "a");
-	p->targets[1] = world_target(conf, route, "b");
-	p->targets[2] = world_target(conf, p->tls, "c");
-	conf->targets[p->targets[0]].max_connections = options >> 3 & 3;
-	conf->l7.max_head = options & 0x20 ? 512 : 16384;
-	return conf;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

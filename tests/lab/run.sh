@@ -19,7 +19,7 @@ ALL=(
 	heal unknown keys attack reload device virtual offload
 	'backends single' 'backends asymmetric'
 	'sandwich nft' 'sandwich cluster' onebox farm tree health flood
-	'l7 balancer' 'l7 sandwich' l7_cookies
+	'l7 balancer' 'l7 sandwich' l7_cookies l7_corners
 )
 
 [ "$(id -u)" = 0 ] || { echo "run.sh: needs root, to make network namespaces" >&2; exit 77; }

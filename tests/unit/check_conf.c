@@ -727,7 +727,10 @@ static const char *const examples[] = {
 	"etc/examples/tree-inner.conf",
 	"etc/examples/tree-stage-l42.conf",
 	"etc/examples/tree-stage-l43.conf",
+	"etc/examples/tree-stage-l72.conf",
 	"etc/examples/tree-stage-l73.conf",
+	"etc/examples/relay-stage-a.conf",
+	"etc/examples/relay-stage-b.conf",
 	"etc/examples/l7-balancer.conf",
 };
 

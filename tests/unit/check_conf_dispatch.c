@@ -639,7 +639,8 @@ static const struct {
 	 "t.conf:11: service \"web\": sorry: target \"t\" has no IPv4 address, but the service "
 	 "has"},
 	{NODE "target \"t\" { addresses = {10.4.0.9} port = 8080 }\n" SERVICE("sorry = t"),
-	 "sorry: target \"t\" has a \"port\" of its own; allowed with technology \"l4/3\" only"},
+	 "sorry: target \"t\" has a \"port\" of its own; allowed with technology \"l4/3\" or "
+	 "\"l7/3\" only, l4/2 leaves the port as it is"},
 	{NODE CLUSTER "target \"t\" { member = a }\n" SERVICE("sorry = t"),
 	 "sorry: target \"t\" is this node itself; allowed are servers and other members"},
 	{NODE "target \"t\" { addresses = {10.5.0.9} }\n" SERVICE("\nsorry = t"),

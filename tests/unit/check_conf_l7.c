@@ -1,7 +1,7 @@
 /*
  * check_conf_l7.c - the configuration of services by L7.
  *
- * proves: HD-8 HD-16 HD-17 HD-20
+ * proves: HD-8 HD-16 HD-17 HD-18 HD-20
  */
 #define _GNU_SOURCE 1 /* asprintf */
 
@@ -76,6 +76,8 @@ START_TEST(defaults)
 	ck_assert_uint_eq(s->l7.cookie_drain_s, 3600);
 	ck_assert(!s->l7.cookie_secure);
 	ck_assert_uint_eq(s->l7.forwarded, L7_FORWARDED_NONE);
+	ck_assert_uint_eq(s->l7.relay, L7_RELAY_NONE);
+	ck_assert_uint_eq(p->legs_port, PARAMS_NO_PORT);
 	ck_assert(!s->l7.forwarded_believe);
 	ck_assert(!s->l7.proxy_protocol);
 	ck_assert_uint_eq(s->l7.max_idle, 64);
@@ -132,11 +134,13 @@ START_TEST(no_private_stack)
 
 	ck_assert_uint_eq(o.n_errors, 0);
 	ck_assert_uint_eq(p->stack_port, PARAMS_NO_PORT);
+	ck_assert_uint_eq(p->legs_port, PARAMS_NO_PORT);
 	ck_assert_uint_eq(p->n_ports, 2);
 	ck_assert_uint_eq(p->dispatchers[0].n_ports, 2);
 	done(&o);
 	o = outcome("node = a\n" PORTS "firewall { }\n");
 	ck_assert_uint_eq(o.params->stack_port, PARAMS_NO_PORT);
+	ck_assert_uint_eq(o.params->legs_port, PARAMS_NO_PORT);
 	done(&o);
 }
 END_TEST
@@ -297,6 +301,221 @@ START_TEST(numbers_of_names)
 }
 END_TEST
 
+/* --- l7/2 and relays ---------------------------------------------------------------------------
+ */
+
+#define L72(more)                                                                                  \
+	"service \"web\" { addresses = {192.0.2.80} protocol = tcp ports = {80} technology = "     \
+	"l7/2 targets = {near} " more " }\n"
+#define NEAR "target \"near\" { addresses = {10.4.0.20} check = tcp }\n"
+#define TWO CLUSTER NEAR
+#define REMOTE "target \"far\" { via = {b} }\n"
+#define RELAY(relay, more)                                                                         \
+	TWO REMOTE SERVICE("cookie = insert cookie-name = S relay = " relay "\nsorry = "           \
+			   "near " more)
+
+static void is_stack(const struct params *p, uint16_t index, const char *name)
+{
+	const struct port_params *port = &p->ports[index];
+
+	ck_assert_str_eq(port->name, name);
+	ck_assert_str_eq(port->segment, name);
+	ck_assert_str_eq(port->device, "");
+	ck_assert(port->is_stack);
+	ck_assert(!port->has_mac);
+	ck_assert_int_eq(port->backend, BACKEND_PACKET);
+	ck_assert_uint_eq(port->rx_buffer, 16777216);
+}
+
+/* Requests by MAC address come out of a stack of their own; routes are as their service. */
+START_TEST(by_mac)
+{
+	struct outcome o = outcome(NODE NEAR L72("route \"r\" { path = /x targets = {near} }"));
+
+	ck_assert_msg(o.n_errors == 0, "%s", o.errors); /* others are not used */
+	const struct params *p = o.params;
+
+	ck_assert_int_eq(p->services[0].technology, TECHNOLOGY_L7_2);
+	ck_assert_int_eq(p->services[1].technology, TECHNOLOGY_L7_2);
+	ck_assert_uint_eq(p->services[1].route_of, 0);
+	ck_assert(technology_is_l7(p->services[0].technology));
+	ck_assert_uint_eq(p->n_ports, 4);
+	ck_assert_uint_eq(p->stack_port, 2);
+	ck_assert_uint_eq(p->legs_port, 3);
+	is_stack(p, 2, "stack");
+	is_stack(p, 3, "stack-servers");
+	ck_assert_uint_eq(p->dispatchers[0].n_ports, 4);
+	ck_assert_uint_eq(p->dispatchers[0].ports[2], 2);
+	ck_assert_uint_eq(p->dispatchers[0].ports[3], 3);
+	ck_assert_int_eq(p->targets[3].check.kind, CHECK_TCP);
+	done(&o);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint32_t relay, timeout_ms;
+	bool legs;
+} relays[] = {
+	{NODE RELAY("none", ""), L7_RELAY_NONE, 500, false},
+	{NODE RELAY("config", ""), L7_RELAY_CONFIG, 500, true},
+	{NODE RELAY("ask", "relay-timeout = 10ms"), L7_RELAY_ASK, 10, true},
+	{NODE RELAY("both", "relay-timeout = 1s"), L7_RELAY_BOTH, 1000, true},
+	{NODE TWO SERVICE(
+		 "sorry = near cookie = own cookie-name = S cookie-pattern = % relay = ask"),
+	 L7_RELAY_ASK, 500, true},
+};
+
+START_TEST(relay_of_service)
+{
+	struct outcome o = outcome(relays[_i].text);
+
+	ck_assert_msg(o.n_errors == 0, "%s", o.errors);
+	const struct params *p = o.params;
+
+	ck_assert_uint_eq(p->services[0].l7.relay, relays[_i].relay);
+	ck_assert_uint_eq(p->services[0].l7.relay_ms, relays[_i].timeout_ms);
+	ck_assert_uint_eq(p->stack_port, 2);
+	ck_assert_uint_eq(p->legs_port, relays[_i].legs ? 3 : PARAMS_NO_PORT);
+	ck_assert_uint_eq(p->n_ports, relays[_i].legs ? 4 : 3);
+	done(&o);
+}
+END_TEST
+
+/* One text for all: what this node is connected to is its own, the rest can be reached by relay. */
+static const char shared[] =
+	PORTS "dispatcher \"lb\" { role = stage ports = {outside, farm} }\n"
+	      "cluster { device = eth3 }\n"
+	      "member \"a\" { id = 1 }\nmember \"b\" { id = 2 }\nmember \"c\" { id = 3 }\n"
+	      "target \"s1\" { addresses = {10.4.0.11} via = {a} check = http agent-port = 9 }\n"
+	      "target \"s2\" { addresses = {10.4.0.254} via = {c, b} check = tcp port = 8080 }\n"
+	      "target \"s3\" { addresses = {10.4.0.13} via = {c, a, b} check = tcp }\n"
+	      "target \"s4\" { addresses = {10.4.0.14} weight = 9 }\n"
+	      "target \"s5\" { via = {c} weight = 9 }\n"
+	      "service \"web\" { addresses = {192.0.2.80} protocol = tcp ports = {80}\n"
+	      "technology = l7/2 cookie = prefix cookie-name = S relay = both sorry = s4\n"
+	      "targets = {s1, s2, s3, s5} route \"r\" { path = /x targets = {s2, s3} } }\n";
+
+static struct outcome shared_at(const char *node)
+{
+	struct outcome o;
+	char *text;
+
+	ck_assert_int_ge(asprintf(&text, "node = %s\n%s", node, shared), 0);
+	o = outcome(text);
+	free(text);
+	return o;
+}
+
+START_TEST(targets_elsewhere)
+{
+	struct outcome o = shared_at("a");
+
+	ck_assert_str_eq(o.errors, "");
+	const struct target_params *t = o.params->targets;
+
+	ck_assert_uint_eq(t[0].n_via, 0);
+	ck_assert_int_eq(t[0].check.kind, CHECK_HTTP);
+	ck_assert_uint_eq(t[0].check.agent_port, 9);
+	ck_assert_uint_eq(t[1].n_via, 2);
+	ck_assert_uint_eq(t[1].via[0], 2);
+	ck_assert_uint_eq(t[1].via[1], 1);
+	ck_assert_int_eq(t[1].check.kind, CHECK_NONE);
+	ck_assert_uint_eq(t[2].n_via, 0);
+	ck_assert_int_eq(t[2].check.kind, CHECK_TCP);
+	ck_assert_uint_eq(t[3].n_via, 0);
+	ck_assert_uint_eq(t[4].n_via, 1);
+	ck_assert(!t[4].has_v4 && !t[4].has_v6);
+	done(&o);
+}
+END_TEST
+
+/* The same file by another node: its own are others, and what is wrong with them is told there. */
+START_TEST(targets_elsewhere_seen_from_there)
+{
+	struct outcome o = shared_at("b");
+
+	ck_assert_ptr_nonnull(strstr(o.errors, "target \"s2\" has a \"port\" of its own"));
+	ck_assert_ptr_nonnull(strstr(o.errors, "s2\": addresses: an address of this node's port"));
+	ck_assert_uint_eq(o.n_errors, 3); /* the first of a service and of a route */
+	done(&o);
+}
+END_TEST
+
+/* Nothing watches what this node is not connected to. */
+START_TEST(agent_elsewhere)
+{
+	struct outcome o = outcome(
+		NODE CLUSTER NEAR
+		"target \"far\" { via = {b} agent-port = 7 check = http check-path = /x "
+		"}\n" SERVICE("cookie = insert cookie-name = S relay = config sorry = near\n"
+			      "route \"r\" { path = / targets = {far, web1} }"));
+
+	ck_assert_str_eq(o.errors, "");
+	ck_assert_uint_eq(o.params->targets[4].n_via, 1);
+	ck_assert_uint_eq(o.params->targets[4].check.agent_port, 0);
+	ck_assert_int_eq(o.params->targets[4].check.kind, CHECK_NONE);
+	done(&o);
+}
+END_TEST
+
+static struct outcome example(const char *name)
+{
+	struct outcome o = {.n_errors = 99};
+	const char *dir = getenv("srcdir");
+	size_t size;
+	char *path;
+	FILE *f = open_memstream(&o.errors, &size);
+
+	ck_assert_int_ge(asprintf(&path, "%s/etc/examples/%s", dir ? dir : ".", name), 0);
+	o.params = conf_load(path, f, &o.n_errors);
+	fclose(f);
+	free(path);
+	ck_assert_str_eq(o.errors, "");
+	return o;
+}
+
+/* The examples of two dispatchers with a file in common: each server is somebody's own, and where
+ * it is not, the other's. */
+START_TEST(examples_of_one_file)
+{
+	struct outcome a = example("relay-stage-a.conf"), b = example("relay-stage-b.conf");
+	const struct params *p[2] = {a.params, b.params};
+	unsigned own[2] = {0};
+
+	ck_assert_uint_eq(p[0]->n_targets, p[1]->n_targets);
+	ck_assert_uint_eq(p[0]->services[0].l7.relay, L7_RELAY_BOTH);
+	for (uint32_t i = 0; i < p[0]->n_targets; i++)
+		for (unsigned n = 0; n < 2; n++) {
+			const struct target_params *t = &p[n]->targets[i];
+
+			own[n] += t->n_via == 0;
+			ck_assert_str_eq(t->name, p[1 - n]->targets[i].name);
+			if (t->n_via == 0)
+				continue;
+			ck_assert_uint_eq(t->n_via, 1);
+			ck_assert_uint_eq(t->via[0], p[1 - n]->self);
+			ck_assert_uint_eq(p[1 - n]->targets[i].n_via, 0);
+		}
+	ck_assert_uint_eq(own[0], 3);
+	ck_assert_uint_eq(own[1], 2);
+	done(&a);
+	done(&b);
+}
+END_TEST
+
+START_TEST(nobody_to_relay_to)
+{
+	struct outcome o =
+		outcome(NODE "cluster { device = eth3 }\nmember \"a\" { id = 1 }\n" SERVICE(
+			"cookie = insert cookie-name = S\nrelay = ask"));
+
+	ck_assert_str_eq(o.errors, "t.conf:12: warning: service \"web\": relay: there is no member "
+				   "but this node, so nobody to relay to\n");
+	done(&o);
+}
+END_TEST
+
 /* --- what is refused ---------------------------------------------------------------------------
  */
 
@@ -357,33 +576,151 @@ static const struct {
 	{NODE SERVICE("") SERVICE("\n"), "t.conf:10: service \"web\" is given twice"},
 	/* options of L7 on others, and the other way round */
 	{NODE L4("\ncontent = http"),
-	 "t.conf:10: service \"web\": content: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie = none"), "cookie: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie-name = S"), "cookie-name: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie-pattern = S"), "cookie-pattern: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie-domain = S"), "cookie-domain: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie-age = 1s"), "cookie-age: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie-secure = no"), "cookie-secure: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie-epoch = 1"), "cookie-epoch: goes with technology = \"l7/3\" only"},
-	{NODE L4("cookie-drain = 1s"), "cookie-drain: goes with technology = \"l7/3\" only"},
-	{NODE L4("forwarded = none"), "forwarded: goes with technology = \"l7/3\" only"},
-	{NODE L4("forwarded-believe = no"), "forwarded-believe: goes with technology = \"l7/3\""},
-	{NODE L4("proxy-protocol = no"), "proxy-protocol: goes with technology = \"l7/3\" only"},
-	{NODE L4("max-idle = 1"), "max-idle: goes with technology = \"l7/3\" only"},
-	{NODE L4("max-queue = 1"), "max-queue: goes with technology = \"l7/3\" only"},
-	{NODE L4("head-timeout = 1s"), "head-timeout: goes with technology = \"l7/3\" only"},
-	{NODE L4("tunnel-timeout = 1s"), "tunnel-timeout: goes with technology = \"l7/3\" only"},
+	 "t.conf:10: service \"web\": content: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie = none"), "cookie: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie-name = S"),
+	 "cookie-name: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie-pattern = S"),
+	 "cookie-pattern: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie-domain = S"),
+	 "cookie-domain: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie-age = 1s"),
+	 "cookie-age: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie-secure = no"),
+	 "cookie-secure: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie-epoch = 1"),
+	 "cookie-epoch: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("cookie-drain = 1s"),
+	 "cookie-drain: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("forwarded = none"),
+	 "forwarded: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("forwarded-believe = no"), "forwarded-believe: goes with technology = \"l7/2\""},
+	{NODE L4("proxy-protocol = no"),
+	 "proxy-protocol: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("max-idle = 1"), "max-idle: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("max-queue = 1"), "max-queue: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("head-timeout = 1s"),
+	 "head-timeout: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("tunnel-timeout = 1s"),
+	 "tunnel-timeout: goes with technology = \"l7/2\" or \"l7/3\" only"},
 	{NODE L4("\nroute \"r\" { path = / targets = {web1} }"),
-	 "t.conf:10: route \"r\": goes with technology = \"l7/3\" only; l4 reads no requests"},
+	 "t.conf:10: route \"r\": goes with technology = \"l7/2\" or \"l7/3\" only; l4 reads no "
+	 "requests"},
 	{NODE "target \"t\" { addresses = {10.4.0.9}\nmax-connections = 3 }\n" L4("sorry = t"),
-	 "t.conf:10: target \"t\": max-connections: goes with services of technology = \"l7/3\" "
-	 "only"},
+	 "t.conf:10: target \"t\": max-connections: goes with services of technology = \"l7/2\" "
+	 "or \"l7/3\" only"},
 	{NODE SERVICE("\nsources = {10.4.0.254}"),
 	 "t.conf:10: service \"web\": sources: goes with technology = \"l4/3\" only; with l7/3 "
 	 "servers see the node's own address"},
-	{NODE "service \"s\" { addresses = {192.0.2.1} protocol = tcp technology = l7/2\n"
+	{NODE "service \"s\" { addresses = {192.0.2.1} protocol = tcp technology = l7/4\n"
 	      "ports = {80} cookie-age = 1s targets = {web1} route \"r\" { path = / } }\n",
-	 "t.conf:9: service \"s\": technology: \"l7/2\" is not valid; allowed is l4/2, l4/3, l7/3"},
+	 "t.conf:9: service \"s\": technology: \"l7/4\" is not valid; allowed is l4/2, l4/3, l7/3, "
+	 "l7/2"},
+	/* l7/2 */
+	{NODE NEAR L72("\nsorry = web2"),
+	 "t.conf:11: service \"web\": sorry: target \"web2\": 10.77.0.12 is on the network of no "
+	 "port "
+	 "of a dispatcher; allowed with technology \"l7/2\" are servers on a segment of one"},
+	{NODE NEAR L72("\nroute \"r\" { path = / targets = {web2} }"),
+	 "t.conf:11: route \"r\": targets: target \"web2\": 10.77.0.12 is on the network of no "
+	 "port"},
+	{NODE NEAR L72("\nsorry = web1"),
+	 "t.conf:11: service \"web\": sorry: target \"web1\" has a \"port\" of its own; allowed "
+	 "with "
+	 "technology \"l4/3\" or \"l7/3\" only, l7/2 leaves the port as it is"},
+	{NODE NEAR L72("route \"r\" { path = /\ntargets = {web1} }"),
+	 "t.conf:11: route \"r\": targets: target \"web1\" has a \"port\" of its own"},
+	{NODE NEAR L72("\nsorry = six"), "t.conf:11: service \"web\": sorry: target \"six\" has no "
+					 "IPv4 address, but the service has"},
+	{NODE NEAR L72("\nsources = {10.4.0.254}"),
+	 "t.conf:11: service \"web\": sources: goes with technology = \"l4/3\" only; with l7/2 "
+	 "servers see the client's"},
+	{NODE CLUSTER NEAR "target \"t\" { member = b }\n" L72("\nsorry = t"),
+	 "t.conf:16: service \"web\": sorry: target \"t\" is a member; allowed with technology "
+	 "\"l7/2\" are servers, with \"addresses\""},
+	{NODE "target \"t\" { addresses = {10.4.0.9} }\n"
+	      "service \"s\" { addresses = {192.0.2.1} protocol = tcp technology = l7/2\n"
+	      "targets = {t} }\n",
+	 "technology \"l7/2\" listens on each, give at least one port"},
+	{NODE NEAR "service \"s\" { addresses = {192.0.2.1} protocol = udp technology = l7/2\n"
+		   "ports = {80} targets = {near} }\n",
+	 "protocol: technology \"l7/2\" is for TCP; allowed is tcp"},
+	{NODE "port \"stack-servers\" { device = e1 }\n" NEAR L72(""),
+	 "t.conf:9: port \"stack-servers\": the name \"stack-servers\" is taken by the private "
+	 "stack "
+	 "of services by L7; allowed is any other"},
+	{NODE "port \"x\" { device = e1 segment = stack-servers }\n" SERVICE(""),
+	 "t.conf:9: port \"x\": the name \"stack-servers\" is taken"},
+	{NODE SERVICE("") "target \"t\" { addresses = {192.0.2.80} }\n"
+			  "service \"two\" { addresses = {192.0.2.80} protocol = tcp ports = {81}\n"
+			  "technology = l7/3 targets = {web1} route \"r\" { path = / targets = {t} "
+			  "} }\n",
+	 "t.conf:12: route \"r\": targets: target \"t\" has an address of the service itself"},
+	/* relays */
+	{NODE L4("relay = ask"), "relay: goes with technology = \"l7/2\" or \"l7/3\" only"},
+	{NODE L4("relay-timeout = 1s"), "relay-timeout: goes with technology = \"l7/2\" or"},
+	{NODE CLUSTER SERVICE("\nrelay = ask"),
+	 "t.conf:14: service \"web\": relay: goes with \"cookie\" only"},
+	{NODE CLUSTER SERVICE("relay = sticky"), "relay: \"sticky\" is not valid; allowed is none, "
+						 "config, ask, both"},
+	{NODE COOKIE("relay = config\nrelay-timeout = 1s"),
+	 "t.conf:15: service \"web\": relay-timeout: goes with relay = \"ask\" or \"both\" only"},
+	{NODE COOKIE("relay-timeout = 1s"), "relay-timeout: goes with relay = \"ask\" or \"both\""},
+	{NODE COOKIE("relay = ask relay-timeout = 9ms"), "relay-timeout: \"9ms\" is out of range"},
+	{NODE OWN("%\"\nrelay = \"both"), "t.conf:11: service \"web\": relay: needs a section "
+					  "cluster { }: relays go to other members"},
+	{NODE SERVICE("cookie = insert cookie-name = S relay = ask"),
+	 "cookie: needs a section cluster { }"},
+	{NODE CLUSTER TLS("relay = ask"), "relay: goes with content = \"http\"; of TLS nothing"},
+	{NODE CLUSTER TLS("relay-timeout = 1s"), "relay-timeout: goes with content = \"http\""},
+	{NODE RELAY("config", "route \"r\" { path = / targets = {web1}\nrelay = ask }"),
+	 "t.conf:17: unknown option \"relay\" in section \"route\"; it belongs into section "
+	 "\"service\""},
+	/* targets of other dispatchers */
+	{NODE TWO "target \"far\" { via = {b} }\n" SERVICE("\nroute \"r\" { path = / targets = "
+							   "{near, far} }"),
+	 "t.conf:16: route \"r\": targets: target \"far\" is not connected to this node, but "
+	 "\"via\" "
+	 "others; allowed with services by L7 that have relay = \"config\" or \"both\""},
+	{NODE RELAY("ask", "\nroute \"r\" { path = / targets = {near, far} }"),
+	 "t.conf:17: route \"r\": targets: target \"far\" is not connected to this node"},
+	{NODE RELAY("bth", "\nroute \"r\" { path = / targets = {near, far} }"),
+	 "relay: \"bth\" is not valid"},
+	{NODE TWO REMOTE L4("\nsorry = far"),
+	 "t.conf:16: service \"web\": sorry: target \"far\" is not connected to this node, but "
+	 "\"via\" others; allowed with services by L7"},
+	{NODE TWO REMOTE
+	 "service \"s\" { addresses = {192.0.2.1} protocol = tcp technology = l7/4\n"
+	 "ports = {80} targets = {far, near} }\n",
+	 "technology: \"l7/4\" is not valid"},
+	{NODE RELAY("both", "route \"r\" { path = / targets = {web1}\nsorry = far }"),
+	 "t.conf:17: route \"r\": sorry: target \"far\" is not connected to this node, but \"via\" "
+	 "others; allowed is one that is"},
+	{NODE RELAY("both", "route \"r\" { path = /\ntargets = {far} }"),
+	 "t.conf:17: route \"r\": targets: none of them is connected to this node, all are \"via\" "
+	 "others; give at least one that is"},
+	{NODE CLUSTER REMOTE "service \"s\" { addresses = {192.0.2.1} protocol = tcp ports = {80}\n"
+			     "technology = l7/2 cookie = insert cookie-name = S relay = config\n"
+			     "targets = {far} }\n",
+	 "t.conf:16: service \"s\": targets: none of them is connected to this node"},
+	{NODE CLUSTER "target \"t\" { addresses = {10.4.0.8}\nvia = {b, a} }\n" L4("sorry = t"),
+	 "t.conf:14: target \"t\": via: goes with services of technology = \"l7/2\" or \"l7/3\" "
+	 "only"},
+	{NODE CLUSTER "target \"t\" { via = {a} }\n" SERVICE("sorry = t"),
+	 "t.conf:13: target \"t\": neither \"addresses\" of a server nor \"member\""},
+	{NODE CLUSTER "target \"t\" { member = b\nvia = {b} }\n" L4("sorry = t"),
+	 "t.conf:14: target \"t\": via: goes with a server, not with \"member\", only"},
+	{NODE TWO "target \"t\" { addresses = {10.4.0.8}\nvia = {c} }\n" SERVICE("sorry = near"),
+	 "t.conf:15: target \"t\": via: no member \"c\"; the members are a, b"},
+	{NODE "target \"t\" { addresses = {10.4.0.8} via = {b} }\n" SERVICE("sorry = t"),
+	 "via: no member \"b\"; there is no section member \"name\" { } at all"},
+	{NODE TWO "target \"t\" { via = {b, b} }\n" SERVICE("sorry = near"),
+	 "target \"t\": via: \"b\" is given twice; once is allowed"},
+	{NODE TWO "member \"m3\" { id = 3 } member \"m4\" { id = 4 } member \"m5\" { id = 5 }\n"
+		  "member \"m6\" { id = 6 } member \"m7\" { id = 7 } member \"m8\" { id = 8 }\n"
+		  "member \"m9\" { id = 9 } member \"mA\" { id = 10 }\n"
+		  "target \"t\" { via = {b, m3, m4, m5, m6, m7, m8, m9, mA} }\n" SERVICE(""),
+	 "t.conf:17: target \"t\": via: too many names; allowed are 8"},
 	/* cookies */
 	{NODE SERVICE("\ncookie = insert cookie-name = S"),
 	 "t.conf:10: service \"web\": cookie: needs a section cluster { }: the keys of cookies are "
@@ -559,6 +896,12 @@ static const struct {
 	{"IPv6 and IPv4 as hosts", NODE ROUTE("host = \"[2001:db8::1]\"")},
 	{"a host that is an address", NODE ROUTE("host = \"192.0.2.1\"")},
 	{"a pattern of only the name", NODE OWN("%")},
+	{"a port called stack-servers where nothing is by L7",
+	 NODE "port \"stack-servers\" { device = e1 }\n" L4("")},
+	{"no relay where there is no cookie", NODE SERVICE("relay = none")},
+	{"a target of this node by its list, of a service without relay", NODE CLUSTER
+	 "target \"t\" { addresses = {10.4.0.8} via = {b, a} }\n" SERVICE("sorry = t")},
+	{"a target of others that no service names", NODE TWO REMOTE SERVICE("sorry = near")},
 	{"routes of two services with one name",
 	 NODE ROUTE("path = /")
 		 SECOND("l7/3", "tcp", "ports = {81} route \"r\" { host = x targets = {web1} }")},
@@ -624,8 +967,14 @@ START_TEST(limits)
 	/* and the stack a port */
 	expect(with_many(NODE SERVICE(""), port, PARAMS_PORTS - 3, ""), "");
 	expect(with_many(NODE SERVICE(""), port, PARAMS_PORTS - 2, ""),
-	       "port \"p14\": one port too many; the private stack of services by L7 is one, too, "
+	       "port \"p14\": a port too many; the private stack of services by L7 is one, too, "
 	       "allowed are 15 beside it");
+	expect(with_many(NODE NEAR L72(""), port, PARAMS_PORTS - 4, ""), "");
+	expect(with_many(NODE NEAR L72(""), port, PARAMS_PORTS - 3, ""),
+	       "port \"p13\": a port too many; the private stacks of services by L7 are two, too, "
+	       "allowed are 14 beside them");
+	expect(with_many(NODE NEAR L72(""), port, PARAMS_PORTS - 2, ""),
+	       "port \"p13\": a port too many");
 }
 END_TEST
 
@@ -644,6 +993,16 @@ static const struct {
 	 "l7: \"max-connections\" has changed, which needs a restart\n"
 	 "l7: \"max-head\" has changed, which needs a restart\n"},
 	{NODE L4(""), NODE L4("") "l7 { max-connections = 100 }\n", ""},
+	{NODE RELAY("config", ""), NODE RELAY("both", "relay-timeout = 1s"), ""},
+	{NODE RELAY("none", ""), NODE RELAY("ask", ""),
+	 "the first service by technology \"l7/2\" or with \"relay\" was added, which needs a "
+	 "restart\n"},
+	{NODE NEAR L72(""), NODE NEAR SERVICE(""),
+	 "the last service by technology \"l7/2\" or with \"relay\" was removed, which needs a "
+	 "restart\n"},
+	{NODE L4(""), NODE NEAR L72(""),
+	 "the first service by L7 was added, which needs a restart\n"},
+	{NODE NEAR L72(""), NODE, "the last service by L7 was removed, which needs a restart\n"},
 	{NODE SERVICE(""), NODE "port \"x\" { device = e1 }\n" SERVICE(""),
 	 "the number of ports has changed, which needs a restart\n"},
 };
@@ -660,6 +1019,8 @@ START_TEST(reload_or_restart)
 	/* what the daemon has put in */
 	if (a.params->stack_port != PARAMS_NO_PORT)
 		snprintf(a.params->ports[a.params->stack_port].device, PARAMS_NAME, "fwc-1-0");
+	if (a.params->legs_port != PARAMS_NO_PORT)
+		snprintf(a.params->ports[a.params->legs_port].device, PARAMS_NAME, "fwc-1-1");
 	n = conf_restart_only(a.params, b.params, f);
 	fclose(f);
 	ck_assert_str_eq(said, reloads[_i].said);
@@ -702,6 +1063,13 @@ int main(void)
 	tcase_add_test(tc, routes);
 	tcase_add_test(tc, ports_of_routes);
 	tcase_add_test(tc, numbers_of_names);
+	tcase_add_test(tc, by_mac);
+	tcase_add_loop_test(tc, relay_of_service, 0, N(relays));
+	tcase_add_test(tc, targets_elsewhere);
+	tcase_add_test(tc, targets_elsewhere_seen_from_there);
+	tcase_add_test(tc, agent_elsewhere);
+	tcase_add_test(tc, examples_of_one_file);
+	tcase_add_test(tc, nobody_to_relay_to);
 	tcase_add_loop_test(tc, one_error, 0, N(bad));
 	tcase_add_loop_test(tc, allowed, 0, N(good));
 	tcase_add_test(tc, limits);

@@ -268,7 +268,7 @@ static const struct {
 	{"show f", "\"f\" could be flows, forwards"},
 	{"show", "show what? one of: status, members, flows, forwards, queries, drops, counters, "
 		 "ports, rules, neighbours, routes, dispatchers, services, targets, cookies, "
-		 "config, "
+		 "relays, matching, config, "
 		 "version"},
 	{"show flows src", "src what? it takes PREFIX"},
 	{"show flows src fw1", "src takes PREFIX, not \"fw1\""},

@@ -102,6 +102,9 @@ static const struct {
 	{"show targets path fw1", "\"path\" is not known here; one of state, service, target"},
 	{"show services target", "target what? it takes NAME"},
 	{"show d", "\"d\" could be drops, dispatchers"},
+	{"show m", "\"m\" could be members, matching"},
+	{"show r", "\"r\" could be rules, routes, relays"},
+	{"show relays proto tcp", "\"proto\" is not known here; one of state, home, target"},
 };
 
 START_TEST(grammar_refuses)
@@ -125,6 +128,11 @@ START_TEST(grammar_takes_tables_and_groups)
 	ck_assert_uint_eq(c.filter.n, 2);
 	ck_assert_int_eq(parse(&c, "sh t state down"), 0);
 	ck_assert_str_eq(c.what, "targets");
+	ck_assert_int_eq(parse(&c, "sh rel home b target web3 state up"), 0);
+	ck_assert_str_eq(c.what, "relays");
+	ck_assert_int_eq(parse(&c, "sh ma host 198.51.100.7 service web target web1 home b"), 0);
+	ck_assert_str_eq(c.what, "matching");
+	ck_assert_uint_eq(c.filter.n, 4);
 	ck_assert_int_eq(parse(&c, "sh fl path fw1 service web target web1 proto tcp"), 0);
 	ck_assert_uint_eq(c.filter.n, 4);
 	ck_assert_int_eq(parse(&c, "mon health dispatch target web1"), 0);
@@ -142,6 +150,8 @@ static const struct {
 	{"d", "drain\n", NULL},
 	{"show d", "drops\ndispatchers\n", NULL},
 	{"show targets s", "state\nservice\n", NULL},
+	{"show re", "relays\n", NULL},
+	{"show matching service w", "", "services"},
 	{"monitor he", "health\n", NULL},
 	{"weight w", "", "targets"},
 	{"drain w", "", "targets"},
@@ -335,7 +345,9 @@ static const char dispatcher[] =
 static const char l7_service[] =
 	"{\"service\":\"web\",\"addresses\":[\"198.51.100.80\"],\"ports\":[\"80\",\"8080\"],"
 	"\"technology\":\"l7/3\",\"algorithm\":\"static\",\"affinity_s\":null,\"targets\":"
-	"[{\"target\":\"web1\",\"state\":\"up\"}],\"l7\":{\"content\":\"http\","
+	"[{\"target\":\"web1\",\"state\":\"up\"},{\"target\":\"web9\",\"state\":\"remote\"}],"
+	"\"l7\":{"
+	"\"content\":\"http\",\"relay\":\"both\","
 	"\"connections_open\":3,\"requests\":1002,\"requests_open\":2,\"status_4xx\":5,"
 	"\"status_5xx\":6,\"server_errors\":7,\"unrouted\":8,\"retries\":9,\"queued\":10,"
 	"\"us_first_byte\":1300000,\"us_total\":25000000,\"bytes_in\":11,"
@@ -344,21 +356,36 @@ static const char l7_route[] =
 	"{\"service\":\"web/img\",\"addresses\":[],\"ports\":[],\"technology\":\"l7/3\","
 	"\"targets\":[],\"l7\":{\"requests\":1,\"requests_open\":1}}";
 
+static const char relay_both[] =
+	"{\"member\":\"b\",\"state\":\"up\",\"reached\":true,\"targets\":[\"web3\",\"web4\"],"
+	"\"asked\":2,\"to\":{\"connections_opened\":9,\"connections_open\":4,"
+	"\"connections_idle\":3,\"connections_reused\":90,\"connections_failed\":5,"
+	"\"requests\":100,\"requests_open\":1,\"requests_waiting\":0,\"errors\":2,"
+	"\"status_5xx\":6,\"bytes_in\":10,\"bytes_out\":20},\"from\":{\"connections\":11,"
+	"\"connections_open\":7,\"requests\":70,\"requests_open\":2,\"errors\":8,"
+	"\"bytes_in\":30,\"bytes_out\":40}}";
+static const char leg_from[] =
+	"{\"kind\":\"from\",\"proto\":\"tcp\",\"src\":\"198.51.100.7\",\"sport\":2048,"
+	"\"dst\":\"203.0.113.80\",\"dport\":80,\"service\":\"web\",\"member\":\"b\","
+	"\"target\":\"web1\",\"mac\":\"02:00:00:00:00:0b\",\"port\":\"farm\","
+	"\"state\":\"open\",\"age_s\":60,\"packets\":[10,8],\"bytes\":[1000,9000]}";
+
 static const struct {
 	const char *what, *record, *table;
 } tables[] = {
 	{"services", l7_service,
-	 "SERVICE  ADDRESSES      PORTS    TECHNOLOGY  CONTENT  ALGORITHM  AFFINITY  CLIENTS  "
-	 "REQUESTS  OPEN  4XX  5XX  ERRORS  UNROUTED  RETRIES  QUEUED  FIRST  TOTAL     BYTES  "
-	 "TARGETS\n"
-	 "web      198.51.100.80  80,8080  l7/3        http     static            -        3  "
-	 "    1002     2    5    6       7         8        9      10  1.3ms   25ms  11/2.50M  "
-	 "web1\n"},
+	 "SERVICE  ADDRESSES      PORTS    TECHNOLOGY  CONTENT  RELAY  ALGORITHM  AFFINITY  CL"
+	 "IENTS  REQUESTS  OPEN  4XX  5XX  ERRORS  UNROUTED  RETRIES  QUEUED  FIRST  TOTAL    "
+	 " BYTES  TARGETS\n"
+	 "web      198.51.100.80  80,8080  l7/3        http     both   static            -    "
+	 "    3      1002     2    5    6       7         8        9      10  1.3ms   25ms  11"
+	 "/2.50M  web1 web9(remote)\n"},
 	{"services", l7_route,
-	 "SERVICE  ADDRESSES  PORTS  TECHNOLOGY  CONTENT  ALGORITHM  AFFINITY  CLIENTS  REQUESTS  "
-	 "OPEN  4XX  5XX  ERRORS  UNROUTED  RETRIES  QUEUED  FIRST  TOTAL  BYTES  TARGETS\n"
-	 "web/img  -          -      l7/3        -        -                 -        0         1  "
-	 "   1    0    0       0         0        0       0      -      -    0/0  -\n"},
+	 "SERVICE  ADDRESSES  PORTS  TECHNOLOGY  CONTENT  RELAY  ALGORITHM  AFFINITY  CLIENTS "
+	 " REQUESTS  OPEN  4XX  5XX  ERRORS  UNROUTED  RETRIES  QUEUED  FIRST  TOTAL  BYTES  T"
+	 "ARGETS\n"
+	 "web/img  -          -      l7/3        -        -      -                 -        0 "
+	 "        1     1    0    0       0         0        0       0      -      -    0/0  -\n"},
 	{"targets",
 	 "{\"target\":\"web1\",\"state\":\"up\",\"since_s\":60,\"addresses\":[\"10.4.0.11\"],"
 	 "\"port\":8080,\"weight\":4,\"effective\":4,\"set_by\":null,\"check\":\"http\","
@@ -375,6 +402,41 @@ static const struct {
 	 "\"absent\":3,\"forged\":4,\"unknown\":5,\"expired\":6,\"moved\":7}",
 	 "SERVICE  KIND    NAME  MADE  VALID  ABSENT  FORGED  UNKNOWN  EXPIRED  MOVED\n"
 	 "web      insert  SRV      1      2       3       4        5        6      7\n"},
+	{"targets",
+	 "{\"target\":\"web9\",\"state\":\"remote\",\"since_s\":60,\"addresses\":[],\"via\":"
+	 "[\"b\",\"c\"],\"weight\":4,\"effective\":4,\"services\":[\"web\"],\"l7\":{}}",
+	 "TARGET  STATE   SINCE  ADDRESS  WEIGHT  SET-BY  OPEN  IDLE  WAITING  REQUESTS  UNDER"
+	 "-WAY  REUSED  ERRORS  5XX  FAILED  BYTES  CHECK  SERVICES  WHY\n"
+	 "web9    remote  1m00s  via b,c       4  -          0     0        0         0       "
+	 "   0       0       0    0       0    0/0  -      web       -\n"},
+	{"relays", relay_both,
+	 "MEMBER  STATE  FOUND               REQUESTS  UNDER-WAY  OPEN  IDLE  OPENED  FAILED  "
+	 "ERRORS  BYTES  FROM-OPEN  FROM-REQUESTS  FROM-ERRORS  FROM-BYTES\n"
+	 "b       up     web3,web4, 2 asked       100          1     4     3       9       5  "
+	 "     2  10/20          7             70            8       30/40\n"},
+	{"relays",
+	 "{\"member\":\"c\",\"state\":\"up\",\"reached\":false,\"targets\":[],\"asked\":0,"
+	 "\"to\":{},\"from\":{}}",
+	 "MEMBER  STATE      FOUND  REQUESTS  UNDER-WAY  OPEN  IDLE  OPENED  FAILED  ERRORS  B"
+	 "YTES  FROM-OPEN  FROM-REQUESTS  FROM-ERRORS  FROM-BYTES\n"
+	 "c       unreached  -             0          0     0     0       0       0       0   "
+	 " 0/0          0              0            0         0/0\n"},
+	{"relays",
+	 "{\"member\":\"d\",\"state\":\"down\",\"reached\":false,\"targets\":[],\"asked\":3}",
+	 "MEMBER  STATE  FOUND    REQUESTS  UNDER-WAY  OPEN  IDLE  OPENED  FAILED  ERRORS  BYT"
+	 "ES  FROM-OPEN  FROM-REQUESTS  FROM-ERRORS  FROM-BYTES\n"
+	 "d       down   3 asked         0          0     0     0       0       0       0    0"
+	 "/0          0              0            0         0/0\n"},
+	{"matching", leg_from,
+	 "KIND  CLIENT             ADDRESS          SERVICE  MEMBER  TARGET  MAC              "
+	 "  PORT  STATE    AGE  PACKETS      BYTES\n"
+	 "from  198.51.100.7:2048  203.0.113.80:80  web      b       web1    02:00:00:00:00:0b"
+	 "  farm  open   1m00s     10/8  1000/9000\n"},
+	{"matching", "{\"kind\":\"server\",\"member\":null}",
+	 "KIND    CLIENT  ADDRESS  SERVICE  MEMBER  TARGET  MAC  PORT  STATE  AGE  PACKETS  BY"
+	 "TES\n"
+	 "server  -       -        -        -       -       -    -     -        -        -    "
+	 "  -\n"},
 	{"dispatchers", dispatcher,
 	 "DISPATCHER  ROLE   PORT   ALGORITHM  PATH  ID  ADDRESS   MAC                STATE      "
 	 "SINCE  WEIGHT  FLOWS  PACKETS       BYTES  PROBE              WHY\n"

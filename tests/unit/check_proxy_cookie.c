@@ -136,6 +136,36 @@ START_TEST(an_inserted_cookie_keeps_its_client)
 END_TEST
 
 /* proves: HD-17 */
+/* One that lasts for so long is renewed when half of that has passed, and says so. */
+START_TEST(cookies_that_last_are_renewed)
+{
+	struct params *conf = conf_new(L7_COOKIE_INSERT);
+	char given[256], again[256], cookie[300];
+	struct world *w;
+
+	world_l7(conf, web)->cookie_age_s = 1000;
+	w = world_with_key(conf);
+	w->services[web].chosen = b;
+	ck_assert_uint_eq(visit(w, "", OK, NULL, given), b);
+	snprintf(cookie, sizeof(cookie), "SRV=%s", given);
+	w->services[web].chosen = a;
+	world_advance(w, 499000);
+	ck_assert_uint_eq(visit(w, cookie, OK, NULL, again), b);
+	ck_assert_str_eq(again, "");
+	world_advance(w, 2000);
+	ck_assert_uint_eq(visit(w, cookie, OK, NULL, again), b);
+	ck_assert_uint_eq(strlen(again), COOKIE_TOKEN);
+	ck_assert_uint_eq(counts(w)->cookie_made, 2);
+	/* The old one ends when it was to end, the new one lasts. */
+	world_advance(w, 500000);
+	ck_assert_uint_eq(visit(w, cookie, OK, NULL, given), a);
+	ck_assert_uint_eq(counts(w)->cookie_expired, 1);
+	snprintf(cookie, sizeof(cookie), "SRV=%s", again);
+	ck_assert_uint_eq(visit(w, cookie, OK, NULL, given), b);
+	world_free(w);
+}
+END_TEST
+
 START_TEST(servers_that_are_down_or_drained_lose_their_clients)
 {
 	struct world *w = world_with_key(conf_new(L7_COOKIE_INSERT));
@@ -360,6 +390,7 @@ static Suite *suite(void)
 	TCase *t = tcase_create("proxy_cookie");
 
 	tcase_add_test(t, an_inserted_cookie_keeps_its_client);
+	tcase_add_test(t, cookies_that_last_are_renewed);
 	tcase_add_test(t, servers_that_are_down_or_drained_lose_their_clients);
 	tcase_add_test(t, a_prefix_is_put_on_and_taken_off);
 	tcase_add_test(t, a_server_names_itself);

@@ -394,6 +394,8 @@ START_TEST(target_down)
 	world_advance(w, 1100);
 	world_expect_end(w, idle);
 	ck_assert(world_is_open(w, busy));
+	ck_assert_uint_gt(user(1)->n_stranded, 0); /* its own business */
+	ck_assert_uint_eq(user(0)->n_stranded, 0);
 	ck_assert(denied(2, SERVER_GONE));
 	ck_assert(denied(3, SERVER_GONE));
 	world_expect_end(w, silent);
@@ -502,7 +504,7 @@ START_TEST(not_a_target)
 	struct endpoint to = {.port = 80};
 
 	user(0)->wish.target = PARAMS_NONE;
-	ck_assert_int_eq(server_ask(w->proxy, &user(0)->wish, &to), WISH_DENIED);
+	ck_assert_int_eq(server_ask(w->proxy, &user(0)->wish, &to, NULL), WISH_DENIED);
 	ck_assert_int_eq(user(0)->wish.denied, SERVER_GONE);
 	bench_free(w);
 }

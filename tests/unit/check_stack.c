@@ -720,6 +720,49 @@ START_TEST(test_ports_shared)
 END_TEST
 
 /* Without a descriptor left the request fails, and the next one after that does not. */
+/* Two nodes that speak for the same client have ports of their own (HD-18). */
+START_TEST(test_port_range)
+{
+	enum { FIRST = 3040, LAST = 3047, N = LAST - FIRST + 1 };
+	struct stack_params p = {.node = "n1",
+				 .name = "servers",
+				 .any = true,
+				 .first_port = FIRST,
+				 .last_port = LAST};
+	struct stack *s = stack_new(&p, err, sizeof(err));
+	const struct endpoint client = at("203.0.113.7", 0);
+	struct endpoint near_end;
+	unsigned seen = 0;
+	int fds[N], fd;
+
+	ck_assert_msg(s != NULL, "%s", err);
+	for (unsigned i = 0; i < N; i++) {
+		fds[i] = connect_to(s, "203.0.113.7", VIP4, 80);
+		ck_assert_int_ge(fds[i], 0);
+		ck_assert_int_eq(stack_near_end(fds[i], &near_end), 0);
+		ck_assert(ipaddr_eq(&near_end.addr, &client.addr));
+		ck_assert_uint_ge(near_end.port, FIRST);
+		ck_assert_uint_le(near_end.port, LAST);
+		seen |= 1u << (near_end.port - FIRST);
+	}
+	ck_assert_uint_eq(seen, (1u << N) - 1);
+	ck_assert_int_eq(connect_to(s, "203.0.113.7", VIP4, 80), -EADDRNOTAVAIL);
+	fd = connect_to(s, "203.0.113.8", VIP4, 80); /* another client has them all again */
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	ck_assert_int_eq(stack_set_ports(s, LAST + 1, LAST + 1), 0);
+	fd = connect_to(s, "203.0.113.7", VIP4, 80);
+	ck_assert_int_eq(stack_near_end(fd, &near_end), 0);
+	ck_assert_uint_eq(near_end.port, LAST + 1);
+	close(fd);
+	for (unsigned i = 0; i < N; i++)
+		close(fds[i]);
+	ck_assert_int_eq(stack_set_ports(s, 9, 8), -EINVAL);
+	ck_assert_int_eq(stack_near_end(-1, &near_end), -EBADF);
+	stack_free(s);
+}
+END_TEST
+
 START_TEST(test_no_descriptors)
 {
 	struct rlimit limit = {64, 64};
@@ -1045,6 +1088,7 @@ static void live_in_sandbox(const char *user)
 		close(fd);
 	}
 	MUST(stack_set_addresses(s, addresses + 1, 1, err, sizeof(err)) == 0);
+	MUST(stack_set_ports(s, 2000, 2999) == 0);
 	MUST(stack_repair(s, err, sizeof(err)) == 0);
 	for (unsigned i = 0; i < 3; i++)
 		close(fds[i]);
@@ -1139,15 +1183,11 @@ int main(void)
 					  test_leftover_unmarked,
 					  test_foreign,
 					  NULL};
-	const TTest *const sockets[] = {test_listen_and_accept,
-					test_backlog_and_options,
-					test_connect_outwards,
-					test_thousand,
-					test_ports_shared,
-					test_no_descriptors,
-					test_repair,
-					test_two_stacks,
-					NULL};
+	const TTest *const sockets[] = {test_listen_and_accept, test_backlog_and_options,
+					test_connect_outwards,	test_thousand,
+					test_ports_shared,	test_port_range,
+					test_no_descriptors,	test_repair,
+					test_two_stacks,	NULL};
 	Suite *s = suite_create("stack");
 
 	signal(SIGPIPE, SIG_IGN);

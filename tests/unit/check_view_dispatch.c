@@ -2,13 +2,15 @@
  * What the operator sees of dispatchers: firewalls, services, targets, flows, health. Each answer
  * must fit the published schema.
  *
- * proves: HD-24
+ * proves: HD-18 HD-24
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf.h"
+#include "base/name_id.h"
+#include "dispatch/leg.h"
 #include "engine/engine_priv.h"
 #include "engine/view.h"
 #include "schema.h"
@@ -52,15 +54,28 @@ static struct engine *engine;
 static struct dispatch *d;
 static struct schema schema;
 
+static struct keyring *cluster_keys(void)
+{
+	static const char text[] = "1 000102030405060708090a0b0c0d0e0f"
+				   "101112131415161718191a1b1c1d1e1f active\n";
+	char why[128];
+	struct keyring *k = keyring_parse(text, strlen(text), why, sizeof(why));
+
+	ck_assert_msg(k != NULL, "%s", why);
+	return k;
+}
+
 static void begin_as(const char *text, void (*change)(struct params *p))
 {
 	struct engine_seed seed = {.boot_id = {1}, .words = {1, 2, 3, 4, 5, 6, 7, 8}};
+	struct keyring *keys;
 
 	params = conf_parse("test", text, stderr, NULL);
 	ck_assert_ptr_nonnull(params);
 	if (change)
 		change(params);
-	engine = engine_new(params, NULL, &seed, START);
+	keys = params->cluster.enabled ? cluster_keys() : NULL;
+	engine = engine_new(params, keys, &seed, START);
 	ck_assert_ptr_nonnull(engine);
 	d = &engine->dispatch;
 	for (uint32_t i = 0; i < params->n_ports; i++)
@@ -428,6 +443,240 @@ START_TEST(cookies_of_a_service)
 }
 END_TEST
 
+/* --- relays ----------------------------------------------------------------------------------- */
+
+static const char relay_config[] =
+	"node = \"a\"\n"
+	"port \"farm\" { device = \"s\" addresses = {\"10.4.0.254/24\", \"fd00:4::fe/64\"} }\n"
+	"cluster { device = \"c\" }\n"
+	"member \"b\" { id = 2 }\nmember \"a\" { id = 1 }\nmember \"c\" { id = 3 }\n"
+	"member \"d\" { id = 4 }\n"
+	"dispatcher \"last\" { role = \"stage\" ports = {\"farm\"} max-flows = 2048 }\n"
+	"service \"web\" { addresses = {\"198.51.100.80\", \"2001:db8::80\"} protocol = \"tcp\"\n"
+	"  ports = {\"80\"} technology = \"l7/2\" cookie = \"insert\" cookie-name = \"S\"\n"
+	"  relay = \"both\" targets = {\"web1\", \"far\"} }\n"
+	"service \"shop\" { addresses = {\"198.51.100.81\"} protocol = \"tcp\"\n"
+	"  ports = {\"80\"} technology = \"l7/3\" targets = {\"web2\"} }\n"
+	"target \"web1\" { addresses = {\"10.4.0.11\", \"fd00:4::11\"} }\n"
+	"target \"web2\" { addresses = {\"10.4.0.12\"} }\n"
+	"target \"far\" { via = {\"c\", \"b\"} }\n";
+#define MEMBER_B 0
+#define MEMBER_C 2
+#define MEMBER_D 3
+
+static void member_is(uint32_t member, bool up, bool on_farm)
+{
+	struct channel_member *m = (struct channel_member *)channel_member(engine->channel, member);
+
+	m->up = up;
+	m->n_segments = on_farm;
+	m->segments[0] = (struct wire_segment){.name = wire_segment_id("farm"),
+					       .mac = {{2, 0, 0, 0, 9, (uint8_t)member}}};
+}
+
+/* B is reached, C is down, D on no segment of ours. */
+static void relay_begin(void)
+{
+	teardown();
+	begin_as(relay_config, NULL);
+	member_is(MEMBER_B, true, true);
+	member_is(MEMBER_C, false, true);
+	member_is(MEMBER_D, true, false);
+}
+
+START_TEST(services_with_relays)
+{
+	json_t *list;
+
+	relay_begin();
+	list = seen("services", view_services(engine));
+	has(find(list, "service", "web"), "{'technology':'l7/2'}");
+	has(json_object_get(find(list, "service", "web"), "l7"),
+	    "{'content':'http','relay':'both'}");
+	has(json_array_get(json_object_get(find(list, "service", "web"), "targets"), 1),
+	    "{'target':'far','state':'remote','sorry':false}");
+	has(json_object_get(find(list, "service", "shop"), "l7"), "{'relay':'none'}");
+	list = seen("targets", view_targets(engine, NOW));
+	has(find(list, "target", "far"), "{'state':'remote','via':['c','b'],'addresses':[]}");
+	has(find(list, "target", "web1"), "{'via':[]}");
+}
+END_TEST
+
+/* A target that was never this node's own is not missing. */
+START_TEST(remote_targets_are_not_counted)
+{
+	json_t *s;
+
+	relay_begin();
+	s = json_array_get(seen("status", view_status(engine, "1", NOW)), 0);
+	has(json_array_get(json_object_get(s, "dispatchers"), 0), "{'targets':2}");
+}
+END_TEST
+
+START_TEST(relays_by_the_configuration)
+{
+	json_t *list;
+
+	relay_begin();
+	list = seen("relays", view_relays(engine));
+	ck_assert_uint_eq(json_array_size(list), 2); /* nothing is known of D, nor of A itself */
+	has(json_array_get(list, 0),
+	    "{'member':'b','state':'up','reached':true,'targets':['far'],'asked':0}");
+	has(json_array_get(list, 1),
+	    "{'member':'c','state':'down','reached':false,'targets':['far'],'asked':0}");
+}
+END_TEST
+
+START_TEST(traffic_of_relays)
+{
+	json_t *list;
+
+	relay_begin();
+	engine_l7_target_counts(engine, L7_RELAY + MEMBER_B)->requests = 5;
+	engine_l7_target_counts(engine, L7_RELAY + MEMBER_B)->idle = 2;
+	engine_l7_relay_counts(engine, MEMBER_D)->requests = 7;
+	engine_l7_relay_counts(engine, MEMBER_D)->bytes_out = 1ULL << 40;
+	list = seen("relays", view_relays(engine));
+	ck_assert_uint_eq(json_array_size(list), 3);
+	has(json_object_get(find(list, "member", "b"), "to"),
+	    "{'requests':5,'connections_idle':2,'connections_open':0,'errors':0}");
+	has(json_object_get(find(list, "member", "b"), "from"), "{'requests':0}");
+	has(find(list, "member", "d"), "{'state':'up','reached':false,'targets':[]}");
+	has(json_object_get(find(list, "member", "d"), "to"), "{'requests':0}");
+	has(json_object_get(find(list, "member", "d"), "from"),
+	    "{'requests':7,'bytes_out':1099511627776,'connections':0}");
+}
+END_TEST
+
+/* D says that it has a server, and is on our segment now. */
+START_TEST(relays_that_were_asked_for)
+{
+	struct actions *out = actions_new();
+	const struct wire_have have = {name_id("web"), name_id("web7"), WIRE_HAVE_YES};
+	uint8_t bytes[16];
+	struct wcur w = wcur_init(bytes, sizeof(bytes));
+	struct channel_message msg = {.type = WIRE_HAVE, .member = MEMBER_D};
+	uint16_t target;
+
+	relay_begin();
+	member_is(MEMBER_D, true, true);
+	engine->next_ns = UINT64_MAX;
+	ck_assert_int_eq(engine_l7_find(engine, 0, name_id("web7"), &target, NOW), L7_FOUND_LATER);
+	ck_assert_uint_eq(engine_next(engine), NOW); /* the question leaves with the next tick */
+	ck_assert_uint_eq(engine_l7_news(engine), 0);
+	node_begin(&engine->node, NOW, out);
+	finds_tick(d);
+	wire_put_have(&w, &have);
+	msg.body = rcur_init(bytes, wcur_size(&w));
+	finds_message(d, &msg);
+	ck_assert_uint_eq(engine_l7_news(engine), 1);
+	ck_assert_int_eq(engine_l7_find(engine, 0, name_id("web7"), &target, NOW), L7_FOUND);
+	ck_assert_uint_eq(target, L7_RELAY + MEMBER_D);
+	has(find(seen("relays", view_relays(engine)), "member", "d"),
+	    "{'targets':[],'asked':1,'reached':true}");
+	actions_free(out);
+}
+END_TEST
+
+static struct leg *leg(enum leg_kind kind, const char *src, uint16_t sport, const char *dst)
+{
+	struct pkt_tuple t = {.proto = 6, .sport = sport, .dport = 80};
+	struct leg *l;
+
+	ck_assert_int_eq(ipaddr_parse(&t.src, src), 0);
+	ck_assert_int_eq(ipaddr_parse(&t.dst, dst), 0);
+	engine->node.now_ns = START;
+	l = leg_new(d, &t, ipaddr_is_v4(&t.src) ? 4 : 6, kind);
+	ck_assert_ptr_nonnull(l);
+	l->service = 0;
+	return l;
+}
+
+static json_t *matching(void)
+{
+	uint32_t cursor = 0;
+	json_t *list = seen("matching", view_matching(engine, &cursor, 1000, NOW));
+
+	ck_assert_uint_eq(cursor, 0);
+	return list;
+}
+
+START_TEST(matching_of_relays)
+{
+	struct leg *l;
+
+	relay_begin();
+	l = leg(LEG_FROM_MEMBER, "198.51.100.7", 2048, "198.51.100.80");
+	l->member = MEMBER_B;
+	l->port = 0;
+	l->mac = (struct macaddr){{2, 0, 0, 0, 9, 0}};
+	l->state = DFLOW_OPEN;
+	l->packets[0] = 3;
+	l->packets[1] = 2;
+	l->bytes[0] = 1ULL << 33;
+	l->bytes[1] = 70;
+	has(json_array_get(matching(), 0),
+	    "{'kind':'from','proto':'tcp','src':'198.51.100.7','sport':2048,"
+	    "'dst':'198.51.100.80','dport':80,'service':'web','member':'b','target':null,"
+	    "'mac':'02:00:00:00:09:00','port':'farm','state':'open','age_s':60.0,"
+	    "'packets':[3,2],'bytes':[8589934592,70]}");
+	l->target = 0; /* now a request is served */
+	l->flags |= LEG_ENDED;
+	has(json_array_get(matching(), 0), "{'target':'web1','state':'ended'}");
+	l = leg(LEG_TO_MEMBER, "2001:db8:7::7", 3000, "2001:db8::80");
+	l->member = MEMBER_C;
+	has(find(matching(), "kind", "to"),
+	    "{'src':'2001:db8:7::7','sport':3000,'dst':'2001:db8::80','member':'c',"
+	    "'target':null,'mac':null,'port':null,'state':'opening'}");
+}
+END_TEST
+
+/* Where a server is its neighbour entry says, of whichever family. */
+START_TEST(matching_of_a_server)
+{
+	struct macaddr mac = {{2, 0, 0, 0, 4, 0x11}};
+	struct ipaddr a;
+	struct neigh *n;
+	bool evicted;
+
+	relay_begin();
+	leg(LEG_TO_SERVER, "198.51.100.7", 2048, "198.51.100.80")->target = 0;
+	ck_assert_int_eq(ipaddr_parse(&a, "fd00:4::11"), 0);
+	d->targets[0].port = 0;
+	memset(&d->targets[0].addr[0], 0, sizeof(a));
+	d->targets[0].addr[1] = a;
+	has(json_array_get(matching(), 0),
+	    "{'kind':'server','target':'web1','member':null,'mac':null,'port':'farm'}");
+	n = neigh_at(engine->node.neighbours,
+		     neigh_get(engine->node.neighbours, 0, &a, NOW, &evicted));
+	neigh_learn(n, &mac, NOW);
+	has(json_array_get(matching(), 0), "{'mac':'02:00:00:00:04:11','port':'farm'}");
+	d->targets[0].port = PARAMS_NO_PORT;
+	has(json_array_get(matching(), 0), "{'mac':null,'port':null}");
+}
+END_TEST
+
+START_TEST(pages_of_matching)
+{
+	static const uint32_t limits[] = {1, 2, 4, 5, 6, 100};
+	uint32_t cursor = 0, pages = 0, n = 0;
+	size_t size;
+
+	relay_begin();
+	for (uint16_t i = 0; i < 5; i++)
+		leg(LEG_TO_MEMBER, "198.51.100.7", (uint16_t)(2000 + i), "198.51.100.80")->member =
+			MEMBER_B;
+	do {
+		size = json_array_size(
+			seen("matching", view_matching(engine, &cursor, limits[_i], NOW)));
+		ck_assert_uint_le(size, limits[_i]);
+		n += (uint32_t)size;
+		ck_assert_uint_lt(pages++, 20);
+	} while (cursor);
+	ck_assert_uint_eq(n, 5);
+}
+END_TEST
+
 /* It has no firewall, and says so; a service whose routes have the targets lacks none. */
 START_TEST(status_of_a_balancer)
 {
@@ -706,6 +955,9 @@ START_TEST(node_without_dispatchers)
 	ck_assert_uint_eq(json_array_size(seen("services", view_services(engine))), 0);
 	ck_assert_uint_eq(json_array_size(seen("targets", view_targets(engine, NOW))), 0);
 	ck_assert_uint_eq(json_array_size(seen("weight", view_weight(engine, "x"))), 0);
+	ck_assert_uint_eq(json_array_size(seen("relays", view_relays(engine))), 0);
+	ck_assert_uint_eq(json_array_size(seen("matching", view_matching(engine, &cursor, 9, NOW))),
+			  0);
 	ck_assert_uint_eq(json_array_size(seen("flows", view_flows(engine, &cursor, 9, NOW))), 0);
 	has(status(), "{'health':'ok','dispatchers':[]}");
 }
@@ -791,6 +1043,14 @@ static Suite *suite(void)
 	tcase_add_test(tc, services_by_l7);
 	tcase_add_test(tc, targets_by_l7);
 	tcase_add_test(tc, cookies_of_a_service);
+	tcase_add_test(tc, services_with_relays);
+	tcase_add_test(tc, remote_targets_are_not_counted);
+	tcase_add_test(tc, relays_by_the_configuration);
+	tcase_add_test(tc, traffic_of_relays);
+	tcase_add_test(tc, relays_that_were_asked_for);
+	tcase_add_test(tc, matching_of_relays);
+	tcase_add_test(tc, matching_of_a_server);
+	tcase_add_loop_test(tc, pages_of_matching, 0, 6);
 	tcase_add_test(tc, status_of_a_balancer);
 	tcase_add_test(tc, flow_that_only_passes);
 	tcase_add_test(tc, flow_of_a_service_with_its_twin);

@@ -1,7 +1,7 @@
 /*
  * check_wire.c - the wire format: pinned bytes, every prefix refused, nothing impossible accepted.
  */
-/* proves: FC-15 HD-15 HD-24 */
+/* proves: FC-15 HD-15 HD-18 HD-24 */
 #include <check.h>
 #include <stdio.h>
 
@@ -21,6 +21,8 @@ union message {
 	struct wire_path path;
 	struct flow_key path_ask;
 	struct wire_targets targets;
+	struct wire_who_has who_has;
+	struct wire_have have;
 };
 
 static bool get(uint8_t type, struct rcur *c, union message *m)
@@ -46,6 +48,10 @@ static bool get(uint8_t type, struct rcur *c, union message *m)
 		return wire_get_path_ask(c, &m->path_ask);
 	case WIRE_TARGETS:
 		return wire_get_targets(c, &m->targets);
+	case WIRE_WHO_HAS:
+		return wire_get_who_has(c, &m->who_has);
+	case WIRE_HAVE:
+		return wire_get_have(c, &m->have);
 	default:
 		return wire_get_yield(c, &m->yield);
 	}
@@ -83,6 +89,12 @@ static void put(uint8_t type, struct wcur *c, const union message *m)
 		break;
 	case WIRE_TARGETS:
 		wire_put_targets(c, &m->targets);
+		break;
+	case WIRE_WHO_HAS:
+		wire_put_who_has(c, &m->who_has);
+		break;
+	case WIRE_HAVE:
+		wire_put_have(c, &m->have);
 		break;
 	default:
 		wire_put_yield(c, &m->yield);
@@ -128,6 +140,10 @@ static const struct sample {
 	{WIRE_TARGETS, 0,
 	 "03" TARGET "0000000000000000 ffffffffffffffff ffff 0100 01" /* the largest of all */
 	 "ffffffffffffffff 0102030405060708 0001 0000 01"},
+	{WIRE_WHO_HAS, 0, "01020304 a1a2a3a4"}, /* service, server */
+	{WIRE_HAVE, 0, "01020304 a1a2a3a4 00"},
+	{WIRE_HAVE, 0, "ffffffff 00000001 01"},
+	{WIRE_HAVE, 0, "00000001 ffffffff 03"},
 };
 #define N_SAMPLES ((int)(sizeof(samples) / sizeof(samples[0])))
 
@@ -415,6 +431,34 @@ START_TEST(values_of_targets)
 }
 END_TEST
 
+START_TEST(impossible_finds)
+{
+	assert_refused(WIRE_WHO_HAS, "00000000 a1a2a3a4"); /* no name has the id 0 */
+	assert_refused(WIRE_WHO_HAS, "01020304 00000000");
+	assert_refused(WIRE_WHO_HAS, "01020304 a1a2a3a4 01"); /* that would be the answer */
+	assert_refused(WIRE_HAVE, "00000000 a1a2a3a4 01");
+	assert_refused(WIRE_HAVE, "01020304 00000000 01");
+	assert_refused(WIRE_HAVE, "01020304 a1a2a3a4 01 00");
+}
+END_TEST
+
+/* Drained without being had is nonsense, and other flags there are none. */
+START_TEST(flags_of_have)
+{
+	uint8_t bytes[9];
+	uint64_t good = 0;
+
+	ck_assert_uint_eq(from_hex(bytes, "01020304 a1a2a3a4 00"), sizeof(bytes));
+	for (unsigned v = 0; v < 256; v++) {
+		bytes[8] = (uint8_t)v;
+		if (get_bytes(WIRE_HAVE, bytes, sizeof(bytes)))
+			good |= v < 64 ? 1ULL << v : 1ULL << 63;
+	}
+	ck_assert_uint_eq(good,
+			  1 << 0 | 1 << WIRE_HAVE_YES | 1 << (WIRE_HAVE_YES | WIRE_HAVE_DRAINED));
+}
+END_TEST
+
 /* The fullest message fits one packet of any link that carries 1280 bytes, and has all that was put
  * in; one more entry is refused. */
 START_TEST(number_of_targets)
@@ -554,7 +598,9 @@ START_TEST(names)
 	ck_assert_str_eq(wire_type_name(11), "path");
 	ck_assert_str_eq(wire_type_name(12), "path-ask");
 	ck_assert_str_eq(wire_type_name(13), "targets");
-	ck_assert_str_eq(wire_type_name(14), "unknown");
+	ck_assert_str_eq(wire_type_name(14), "who-has");
+	ck_assert_str_eq(wire_type_name(15), "have");
+	ck_assert_str_eq(wire_type_name(16), "unknown");
 	/* FNV-1a 64, published test values */
 	ck_assert_uint_eq(wire_segment_id(""), 0xcbf29ce484222325);
 	ck_assert_uint_eq(wire_segment_id("a"), 0xaf63dc4c8601ec8c);
@@ -583,6 +629,8 @@ int main(void)
 	tcase_add_test(t, impossible_targets);
 	tcase_add_test(t, values_of_targets);
 	tcase_add_test(t, number_of_targets);
+	tcase_add_test(t, impossible_finds);
+	tcase_add_test(t, flags_of_have);
 	tcase_add_test(t, number_of_keys);
 	tcase_add_test(t, packet_length_limit);
 	tcase_add_test(t, query_size);

@@ -40,11 +40,17 @@ void session_server_ready(struct proxy *p, struct server_conn *c, uint8_t what)
 }
 
 struct session *session_new(struct proxy *p, uint16_t service, int fd, const struct endpoint *from,
-			    const struct endpoint *to)
+			    const struct endpoint *to, uint16_t relay)
 {
-	(void)p, (void)service, (void)fd, (void)from, (void)to;
+	(void)p, (void)service, (void)fd, (void)from, (void)to, (void)relay;
 	bench->n_accepted++;
 	return NULL;
+}
+
+void session_stranded(struct proxy *p, struct server_wish *w)
+{
+	(void)p;
+	((struct user *)w)->n_stranded++;
 }
 
 void session_client_ready(struct proxy *p, struct proxy_watch *w, uint8_t what)
@@ -57,9 +63,14 @@ void session_due(struct proxy *p, struct timer *t)
 	(void)p, (void)t;
 }
 
-void sessions_remap(struct proxy *p, const uint16_t *services, const uint16_t *targets)
+void sessions_remap(struct proxy *p, const struct proxy_map *m)
 {
-	(void)p, (void)services, (void)targets;
+	(void)p, (void)m;
+}
+
+void sessions_seek(struct proxy *p)
+{
+	(void)p;
 }
 
 bool sessions_displace(struct proxy *p)
@@ -115,18 +126,34 @@ struct user *user(unsigned i)
 	return &bench->users[i];
 }
 
-enum wish_answer ask_at(struct world *w, unsigned i, uint16_t target, uint16_t port)
+static enum wish_answer ask_to(struct world *w, unsigned i, uint16_t target,
+			       const struct endpoint *to, const struct ipaddr *from)
 {
-	struct endpoint to = {.addr = w->conf->targets[target].v4, .port = port};
 	enum wish_answer answer;
 
 	user(i)->wish.service = web;
 	user(i)->wish.target = target;
 	user(i)->granted = 0;
-	answer = server_ask(w->proxy, &user(i)->wish, &to);
+	answer = server_ask(w->proxy, &user(i)->wish, to, from);
 	proxy_settle(w->proxy);
 	world_run(w);
 	return answer;
+}
+
+enum wish_answer ask_at(struct world *w, unsigned i, uint16_t target, uint16_t port)
+{
+	struct endpoint to = {.addr = w->conf->targets[target].v4, .port = port};
+
+	return ask_to(w, i, target, &to, NULL);
+}
+
+enum wish_answer ask_as(struct world *w, unsigned i, uint16_t target, const char *client)
+{
+	const struct service_params *s = &w->conf->services[web];
+	struct endpoint to = {.addr = s->addresses[0], .port = s->ports[0].lo};
+	struct endpoint from = world_endpoint(client, 0);
+
+	return ask_to(w, i, target, &to, &from.addr);
 }
 
 enum wish_answer ask(struct world *w, unsigned i, uint16_t target)

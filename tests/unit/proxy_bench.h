@@ -17,7 +17,7 @@ struct user {
 	struct server_wish wish; /* first */
 	struct user *forgets;	 /* when it is granted something, another one goes */
 	unsigned granted;	 /* order among all, from 1; 0 = not */
-	unsigned n_denied, n_ready, n_due;
+	unsigned n_denied, n_ready, n_due, n_stranded;
 };
 
 struct bench {
@@ -36,6 +36,8 @@ void bench_free(struct world *w);
 struct user *user(unsigned i);
 /* server_ask and so on for one user; what comes of it has been told when these return. */
 enum wish_answer ask_at(struct world *w, unsigned i, uint16_t target, uint16_t port);
+/* As that client, by MAC: at the address that it asked for. */
+enum wish_answer ask_as(struct world *w, unsigned i, uint16_t target, const char *client);
 enum wish_answer ask(struct world *w, unsigned i, uint16_t target);
 void give_back(struct world *w, unsigned i);
 void finish(struct world *w, unsigned i);

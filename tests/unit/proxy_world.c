@@ -130,22 +130,49 @@ static void refuse(struct world_pair *x)
 	world_close_end(&x->test);
 }
 
-static int on_connect(void *arg, uint16_t target, const struct endpoint *to)
+struct world_target *world_at(struct world *w, uint16_t target)
 {
-	struct world *w = arg;
-	struct world_target *t = &w->targets[target];
-	const struct target_params *params = &w->conf->targets[target];
-	struct world_pair *x;
+	if (l7_is_relay(target)) {
+		ck_assert_uint_lt(l7_relay_member(target), w->conf->n_members);
+		return &w->peers[l7_relay_member(target)].relay;
+	}
+	ck_assert_uint_lt(target, w->conf->n_targets);
+	return &w->targets[target];
+}
 
+/* As the client, to what it asked for; or to the target's own address. */
+static void right_address(const struct world *w, uint16_t target, const struct ipaddr *from,
+			  const struct endpoint *to)
+{
+	const struct target_params *params = &w->conf->targets[target];
+
+	if (from) {
+		ck_assert(!ipaddr_is_unspecified(from));
+		ck_assert(ipaddr_eq(&to->addr, &w->conf->services[0].addresses[0]));
+		ck_assert_uint_eq(to->port, w->conf->services[0].ports[0].lo);
+		return;
+	}
 	ck_assert_uint_lt(target, w->conf->n_targets);
 	ck_assert(ipaddr_eq(&to->addr, &params->v4) || ipaddr_eq(&to->addr, &params->v6));
 	if (params->port)
 		ck_assert_uint_eq(to->port, params->port);
+}
+
+static int on_connect(void *arg, uint16_t target, const struct ipaddr *from,
+		      const struct endpoint *to)
+{
+	struct world *w = arg;
+	struct world_target *t = world_at(w, target);
+	struct world_pair *x;
+
+	right_address(w, target, from, to);
 	t->n_connects++;
 	if (t->connect == WORLD_FAILS)
 		return -t->connect_error;
 	x = world_pair_new(w, target);
 	x->answered = t->connect != WORLD_SILENT;
+	x->from = from ? *from : (struct ipaddr){.q = {0, 0}};
+	x->to = *to;
 	if (t->connect == WORLD_REFUSES)
 		refuse(x);
 	return x->proxy;
@@ -174,21 +201,19 @@ static uint16_t on_choose(void *arg, uint16_t service, const struct endpoint *cl
 
 static enum l7_standing on_standing(void *arg, uint16_t target, uint64_t *since_ns)
 {
-	struct world *w = arg;
+	const struct world_target *t = world_at(arg, target);
 
-	ck_assert_uint_lt(target, w->conf->n_targets);
-	*since_ns = w->targets[target].since_ns;
-	return w->targets[target].standing;
+	*since_ns = t->since_ns;
+	return t->standing;
 }
 
 static void on_flow(void *arg, uint16_t target, bool begins)
 {
-	struct world *w = arg;
+	struct world_target *t = world_at(arg, target);
 
-	ck_assert_uint_lt(target, w->conf->n_targets);
-	w->targets[target].flows += begins ? 1 : -1;
-	w->targets[target].n_flows += begins;
-	ck_assert_int_ge(w->targets[target].flows, 0);
+	t->flows += begins ? 1 : -1;
+	t->n_flows += begins;
+	ck_assert_int_ge(t->flows, 0);
 }
 
 static struct l7_service_counts *on_service_counts(void *arg, uint16_t service)
@@ -201,10 +226,40 @@ static struct l7_service_counts *on_service_counts(void *arg, uint16_t service)
 
 static struct l7_target_counts *on_target_counts(void *arg, uint16_t target)
 {
+	return &world_at(arg, target)->counts;
+}
+
+static enum l7_found on_find(void *arg, uint16_t service, uint32_t server, uint16_t *target)
+{
 	struct world *w = arg;
 
-	ck_assert_uint_lt(target, w->conf->n_targets);
-	return &w->targets[target].counts;
+	ck_assert_uint_lt(service, w->conf->n_services);
+	ck_assert_int_ne(w->conf->services[service].l7.relay, L7_RELAY_NONE);
+	w->find.n_asked++;
+	w->find.server = server;
+	if (w->find.found == L7_FOUND)
+		*target = w->find.relay;
+	return w->find.found;
+}
+
+static struct l7_relay_counts *on_relay_counts(void *arg, uint16_t member)
+{
+	struct world *w = arg;
+
+	ck_assert_uint_lt(member, w->conf->n_members);
+	return &w->peers[member].counts;
+}
+
+static void on_serves(void *arg, const struct endpoint *from, const struct endpoint *to,
+		      uint16_t target)
+{
+	struct world *w = arg;
+
+	ck_assert_uint_ne(to->port, 0);
+	w->served = *from;
+	w->serves = target;
+	w->serving += target != PARAMS_NONE ? 1 : -1;
+	ck_assert_int_ge(w->serving, 0);
 }
 
 static void copy(char *out, size_t size, struct text t)
@@ -255,6 +310,8 @@ static void tables_new(struct world *w)
 	w->services = calloc(w->conf->n_services + 1, sizeof(*w->services));
 	for (uint32_t i = 0; i < w->conf->n_targets; i++)
 		w->targets[i].standing = L7_TARGET_TAKES;
+	for (uint32_t i = 0; i < PARAMS_MEMBERS; i++)
+		w->peers[i] = (struct world_peer){.relay = {.standing = L7_TARGET_TAKES}};
 	for (uint32_t i = 0; i < w->conf->n_services; i++)
 		w->services[i].chosen = WORLD_BY_STANDING;
 }
@@ -271,11 +328,15 @@ struct world *world_new(struct params *conf)
 				    .flow = on_flow,
 				    .service_counts = on_service_counts,
 				    .target_counts = on_target_counts,
+				    .find = on_find,
+				    .relay_counts = on_relay_counts,
+				    .serves = on_serves,
 				    .log = on_log,
 				    .wall_ms = on_wall_ms};
 
 	signal(SIGPIPE, SIG_IGN); /* as io/stream.h asks */
 	w->conf = conf;
+	w->serves = PARAMS_NONE;
 	w->in = calloc(1, sizeof(*w->in));
 	w->in->n_descriptors = open_descriptors();
 	w->now_ns = 1000 * WORLD_NS_PER_MS;
@@ -284,6 +345,15 @@ struct world *world_new(struct params *conf)
 	w->proxy = proxy_new(conf, &world, 1, w->now_ns);
 	ck_assert_ptr_nonnull(w->proxy);
 	return w;
+}
+
+static void nothing_at(const struct world_target *t)
+{
+	ck_assert_uint_eq(t->counts.open, 0);
+	ck_assert_uint_eq(t->counts.idle, 0);
+	ck_assert_uint_eq(t->counts.waiting, 0);
+	ck_assert_uint_eq(t->counts.requests_open, 0);
+	ck_assert_int_eq(t->flows, 0);
 }
 
 static void nothing_left(struct world *w)
@@ -296,13 +366,14 @@ static void nothing_left(struct world *w)
 		ck_assert_uint_eq(w->services[i].counts.connections_open, 0);
 		ck_assert_uint_eq(w->services[i].counts.requests_open, 0);
 	}
-	for (uint32_t i = 0; i < w->conf->n_targets; i++) {
-		ck_assert_uint_eq(w->targets[i].counts.open, 0);
-		ck_assert_uint_eq(w->targets[i].counts.idle, 0);
-		ck_assert_uint_eq(w->targets[i].counts.waiting, 0);
-		ck_assert_uint_eq(w->targets[i].counts.requests_open, 0);
-		ck_assert_int_eq(w->targets[i].flows, 0);
+	for (uint32_t i = 0; i < w->conf->n_targets; i++)
+		nothing_at(&w->targets[i]);
+	for (uint32_t i = 0; i < w->conf->n_members; i++) {
+		nothing_at(&w->peers[i].relay);
+		ck_assert_uint_eq(w->peers[i].counts.connections_open, 0);
+		ck_assert_uint_eq(w->peers[i].counts.requests_open, 0);
 	}
+	ck_assert_int_eq(w->serving, 0);
 }
 
 void world_free(struct world *w)
@@ -314,7 +385,8 @@ void world_free(struct world *w)
 		world_close_end(&w->in->pairs[i].test);
 		world_close_end(&w->in->pairs[i].dup);
 	}
-	ck_assert_uint_eq(open_descriptors(), w->in->n_descriptors);
+	if (!w->not_alone)
+		ck_assert_uint_eq(open_descriptors(), w->in->n_descriptors);
 	world_conf_free(w->conf);
 	free(w->in->pairs);
 	free(w->in->watches);
@@ -327,8 +399,13 @@ void world_free(struct world *w)
 
 /* As an engine finds its counters again. */
 static void carry_over(struct world *w, const struct params *old,
-		       const struct world_target *targets, const struct world_service *services)
+		       const struct world_target *targets, const struct world_service *services,
+		       const struct world_peer *peers)
 {
+	for (uint32_t i = 0; i < w->conf->n_members; i++)
+		for (uint32_t k = 0; k < old->n_members; k++)
+			if (strcmp(w->conf->members[i].name, old->members[k].name) == 0)
+				w->peers[i] = peers[k];
 	for (uint32_t i = 0; i < w->conf->n_targets; i++)
 		for (uint32_t k = 0; k < old->n_targets; k++)
 			if (strcmp(w->conf->targets[i].name, old->targets[k].name) == 0)
@@ -339,28 +416,42 @@ static void carry_over(struct world *w, const struct params *old,
 				w->services[i].counts = services[k].counts;
 }
 
+/* WORLD_CLIENTS when it is gone. */
+static uint16_t target_now(const struct params *conf, const struct params *old, uint16_t target)
+{
+	const char *name;
+
+	if (target == WORLD_CLIENTS)
+		return WORLD_CLIENTS;
+	if (l7_is_relay(target)) {
+		name = old->members[l7_relay_member(target)].name;
+		for (uint16_t i = 0; i < conf->n_members; i++)
+			if (strcmp(conf->members[i].name, name) == 0)
+				return world_relay(i);
+		return WORLD_CLIENTS;
+	}
+	name = old->targets[target].name;
+	for (uint16_t i = 0; i < conf->n_targets; i++)
+		if (strcmp(conf->targets[i].name, name) == 0)
+			return i;
+	return WORLD_CLIENTS;
+}
+
 void world_configure(struct world *w, struct params *conf)
 {
 	struct proxy_change *change = proxy_prepare(w->proxy, conf);
 	struct world_target *targets = w->targets;
 	struct world_service *services = w->services;
 	struct params *old = w->conf;
+	struct world_peer peers[PARAMS_MEMBERS];
 
 	ck_assert_ptr_nonnull(change);
+	memcpy(peers, w->peers, sizeof(peers));
 	w->conf = conf;
 	tables_new(w);
-	carry_over(w, old, targets, services);
-	for (unsigned i = 0; i < w->in->n_pairs; i++) {
-		struct world_pair *x = &w->in->pairs[i];
-		uint16_t k = 0;
-
-		if (x->target == WORLD_CLIENTS)
-			continue;
-		while (k < conf->n_targets &&
-		       strcmp(conf->targets[k].name, old->targets[x->target].name) != 0)
-			k++;
-		x->target = k < conf->n_targets ? k : WORLD_CLIENTS;
-	}
+	carry_over(w, old, targets, services, peers);
+	for (unsigned i = 0; i < w->in->n_pairs; i++)
+		w->in->pairs[i].target = target_now(conf, old, w->in->pairs[i].target);
 	free(targets);
 	free(services);
 	world_conf_free(old);
@@ -371,8 +462,8 @@ void world_configure(struct world *w, struct params *conf)
 
 void world_stand(struct world *w, uint16_t target, enum l7_standing standing)
 {
-	w->targets[target].standing = standing;
-	w->targets[target].since_ns = w->now_ns;
+	world_at(w, target)->standing = standing;
+	world_at(w, target)->since_ns = w->now_ns;
 }
 
 void world_answer(struct world *w, uint16_t target)

@@ -49,6 +49,13 @@ uint16_t world_route(struct params *conf, uint16_t service, const char *name);
 struct l7_params *world_l7(struct params *conf, uint16_t service);
 /* A target of that name, made when it is new, added to the service's or route's list. */
 uint16_t world_target(struct params *conf, uint16_t service, const char *name);
+/* Another dispatcher, by index; its relay is at world_relay. */
+uint16_t world_member(struct params *conf, const char *name);
+
+static inline uint16_t world_relay(uint16_t member)
+{
+	return (uint16_t)(L7_RELAY + member);
+}
 
 /* --- the world --- */
 
@@ -70,6 +77,20 @@ struct world_target {
 	struct l7_target_counts counts;
 };
 
+/* Of a dispatcher. */
+struct world_peer {
+	struct world_target relay; /* to it */
+	struct l7_relay_counts counts;
+};
+
+/* What `find` says, and what it was asked. */
+struct world_find {
+	enum l7_found found; /* NOBODY at first */
+	uint16_t relay;	     /* FOUND */
+	unsigned n_asked;
+	uint32_t server; /* the last one */
+};
+
 struct world_service {
 	uint16_t chosen;   /* what `choose` says: a target, PARAMS_NONE or WORLD_BY_STANDING */
 	unsigned n_chosen; /* times asked */
@@ -89,10 +110,16 @@ struct world {
 	struct proxy *proxy;
 	struct params *conf;
 	uint64_t now_ns;
-	int buffer; /* bytes of each socket's send buffer made from now on; 0 = the kernel's */
+	bool not_alone; /* there is another world: descriptors that are left cannot be counted */
+	int buffer;	/* bytes of each socket's send buffer made from now on; 0 = the kernel's */
 	unsigned n_calls;  /* of proxy_ready, ever */
 	unsigned max_step; /* world_run fails the test after so many calls; 2,000,000 at first */
-	struct world_target *targets;	/* by index */
+	struct world_target *targets;		 /* by index */
+	struct world_peer peers[PARAMS_MEMBERS]; /* by index */
+	struct world_find find;
+	uint16_t serves; /* what was told last, of which client */
+	struct endpoint served;
+	int serving;			/* told and not yet ended */
 	struct world_service *services; /* by index */
 	struct world_record *records;
 	unsigned n_records;
@@ -119,7 +146,20 @@ bool world_step(struct world *w, unsigned pick);
 /* A new client: the test's end. From 198.51.100.1, the port 1024 and up. */
 int world_client(struct world *w, uint16_t service);
 int world_client_from(struct world *w, uint16_t service, const struct endpoint *from);
-/* The next connection that the proxy has opened to a target: the test's end. _try: -1 = none. */
+/* One that another dispatcher relays. */
+int world_client_relayed(struct world *w, uint16_t service, const struct endpoint *from,
+			 uint16_t member);
+/* An address, which has to be right, and a port. */
+struct endpoint world_endpoint(const char *address, uint16_t port);
+/* proxy_found. */
+void world_found(struct world *w);
+/* As which client the connection was opened, and to what; unspecified: as the node. */
+struct ipaddr world_from(struct world *w, int fd);
+struct endpoint world_to(struct world *w, int fd);
+/* A target or relay. */
+struct world_target *world_at(struct world *w, uint16_t target);
+/* The next connection that the proxy has opened to a target or relay: the test's end. _try: -1 =
+ * none. */
 int world_server(struct world *w, uint16_t target);
 int world_server_try(struct world *w, uint16_t target);
 

@@ -108,3 +108,13 @@ uint16_t world_target(struct params *p, uint16_t service, const char *name)
 			p->services[i].targets.first++;
 	return target;
 }
+
+uint16_t world_member(struct params *p, const char *name)
+{
+	struct member_params *m = &p->members[p->n_members];
+
+	ck_assert_uint_lt(p->n_members, PARAMS_MEMBERS);
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	m->id = (uint16_t)(p->n_members + 1);
+	return (uint16_t)p->n_members++;
+}

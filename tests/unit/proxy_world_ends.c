@@ -12,17 +12,48 @@
 
 #include "proxy_world_parts.h"
 
-int world_client_from(struct world *w, uint16_t service, const struct endpoint *from)
+int world_client_relayed(struct world *w, uint16_t service, const struct endpoint *from,
+			 uint16_t member)
 {
 	const struct service_params *s = &w->conf->services[service];
 	struct endpoint to = {.addr = s->addresses[0], .port = s->ports[0].lo};
 	struct world_pair *x = world_pair_new(w, WORLD_CLIENTS);
 	int fd = x->test;
 
-	proxy_accept(w->proxy, service, x->proxy, from, &to, w->now_ns);
+	proxy_accept(w->proxy, service, x->proxy, from, &to, member, w->now_ns);
 	world_notice(w);
 	world_run(w);
 	return fd;
+}
+
+int world_client_from(struct world *w, uint16_t service, const struct endpoint *from)
+{
+	return world_client_relayed(w, service, from, PARAMS_NONE);
+}
+
+struct endpoint world_endpoint(const char *address, uint16_t port)
+{
+	struct endpoint e = {.port = port};
+
+	ck_assert_int_eq(ipaddr_parse(&e.addr, address), 0);
+	return e;
+}
+
+void world_found(struct world *w)
+{
+	proxy_found(w->proxy, w->now_ns);
+	world_notice(w);
+	world_run(w);
+}
+
+struct ipaddr world_from(struct world *w, int fd)
+{
+	return world_pair_of(w, fd)->from;
+}
+
+struct endpoint world_to(struct world *w, int fd)
+{
+	return world_pair_of(w, fd)->to;
 }
 
 int world_client(struct world *w, uint16_t service)
@@ -51,8 +82,10 @@ int world_server(struct world *w, uint16_t target)
 {
 	int fd = world_server_try(w, target);
 
-	ck_assert_msg(fd >= 0, "no connection to target \"%s\" has been opened",
-		      w->conf->targets[target].name);
+	ck_assert_msg(fd >= 0, "no connection to %s \"%s\" has been opened",
+		      l7_is_relay(target) ? "relay" : "target",
+		      l7_is_relay(target) ? w->conf->members[l7_relay_member(target)].name
+					  : w->conf->targets[target].name);
 	return fd;
 }
 

@@ -20,6 +20,8 @@ struct world_pair {
 	int test, proxy, dup; /* -1: closed */
 	ino_t inode;	      /* of the proxy's end */
 	uint16_t target;
+	struct ipaddr from; /* as which client it was opened */
+	struct endpoint to;
 	bool taken;    /* by world_server */
 	bool answered; /* not a connection that is silent */
 	bool aborted;  /* the proxy closed it so */

@@ -1,0 +1,397 @@
+/*
+ * backup_hold.c - flows held for other members, and taking them over when their home is lost
+ * (FC-17).
+ */
+#include <string.h>
+
+#include "base/name_id.h"
+#include "firewall/backup.h"
+#include "firewall/firewall.h"
+#include "packet/peek.h"
+
+#define NOTE_AFTER_NS 1000000000ULL /* flows taken over in this time share a line of the log */
+
+struct backup_peer *backup_peer(struct firewall *f, uint32_t member)
+{
+	const struct channel_member *m = channel_member(f->channel, member);
+	struct backup_peer *p = &f->backup->peers[member];
+
+	if (memcmp(p->boot_id, m->boot_id, WIRE_BOOT_ID) == 0)
+		return p;
+	/* What it had told us before it moved on to another backup is void; the rest is orphaned. */
+	backup_hold_purge(f, member, p->in_epoch);
+	memcpy(p->boot_id, m->boot_id, WIRE_BOOT_ID);
+	p->boot++;
+	p->in_epoch = 0;
+	p->willing = false;
+	return p;
+}
+
+/* Heard nothing of for half the time after which it is down: it may be dead already, or cut off and
+ * not know. */
+bool backup_silent(const struct firewall *f, uint32_t member)
+{
+	const struct channel_member *m = channel_member(f->channel, member);
+
+	return !m->up ||
+	       f->node->now_ns - m->heard_ns >= 500000ULL * f->params->cluster.dead_ms;
+}
+
+/* Forget flows of the member's present boot told under another epoch; CHANNEL_ALL: everything. */
+void backup_hold_purge(struct firewall *f, uint32_t member, uint32_t epoch)
+{
+	struct backup *b = f->backup;
+	struct backup_flow *e;
+
+	for (uint32_t pos = 0; (e = flow_table_next(b->flows, &pos));)
+		if (member == CHANNEL_ALL || (e->member == member && e->epoch != epoch &&
+					      e->boot == b->peers[member].boot))
+			flow_table_remove(b->flows, e);
+}
+
+static struct backup_flow *hold_find(const struct firewall *f, const struct flow_key *key)
+{
+	const struct flow_table *t = f->backup->flows;
+
+	return flow_table_find(t, key, flow_table_hash(t, key));
+}
+
+static bool is_void(const struct firewall *f, const struct backup_flow *e)
+{
+	const struct backup_peer *p = &f->backup->peers[e->member];
+
+	return e->boot == p->boot && e->epoch != p->in_epoch;
+}
+
+static bool is_orphan(const struct firewall *f, const struct backup_flow *e)
+{
+	return !channel_member(f->channel, e->member)->up ||
+	       e->boot != f->backup->peers[e->member].boot;
+}
+
+/* --- receiving ------------------------------------------------------------------------------- */
+
+static uint16_t rule_of(const struct firewall *f, uint32_t id)
+{
+	for (uint32_t i = 0; id != 0 && i < policy_n_rules(f->policy); i++)
+		if (name_id(policy_rule_name(f->policy, (uint16_t)i)) == id)
+			return (uint16_t)i;
+	return POLICY_DEFAULT;
+}
+
+void backup_remap_rules(struct firewall *f, const struct policy *policy)
+{
+	struct backup_flow *e;
+
+	if (!f->backup)
+		return;
+	for (uint32_t pos = 0; (e = flow_table_next(f->backup->flows, &pos));)
+		e->rule = policy_map_rule(policy, f->policy, e->rule);
+}
+
+/* The rank of one that is told by its home. */
+static uint8_t rank_of(uint8_t term)
+{
+	return (uint8_t)(STATE_RANK_COMPLETE + term);
+}
+
+/* Whether a state of this node gives way to that of `member`: taken over more often, or by the
+ * smaller id. Ages do not count, since a backup's is a copy. */
+static bool gives_way(const struct firewall *f, const struct state *s, uint8_t rank,
+		      uint32_t member)
+{
+	uint8_t own = state_rank(s);
+
+	if (own != rank)
+		return own < rank;
+	return f->params->members[member].id < f->params->node_id;
+}
+
+static void give_up(struct firewall *f, struct state *s, uint8_t rank, uint32_t member)
+{
+	struct wire_confirm c = {.rank = rank};
+	struct flow_key key = s->entry.key;
+
+	node_count(f->node, COUNTER_BACKUP_TAKEN);
+	home_remove(f, s, DROP_NONE);
+	relay_learn(f, &key, 0, member, &c);
+}
+
+/* Another member tells of a flow that has a state here. True when it is to be held all the same. */
+static bool settle(struct firewall *f, struct state *s, const struct wire_backup_flow *w,
+		   uint32_t member)
+{
+	if (state_rank(s) < STATE_RANK_COMPLETE)
+		return state_is_over(s); /* a beginning that may win yet */
+	if (!gives_way(f, s, rank_of(w->term), member)) {
+		backup_say_taken(f, s);
+		return false;
+	}
+	give_up(f, s, rank_of(w->term), member);
+	return true;
+}
+
+static void hold(struct firewall *f, const struct wire_backup_flow *w, uint32_t member,
+		 uint32_t epoch)
+{
+	struct backup *b = f->backup;
+	uint64_t hash = flow_table_hash(b->flows, &w->key);
+	struct backup_flow *e = flow_table_find(b->flows, &w->key, hash);
+	struct lookup l = {.key = w->key, .hash = flow_table_hash(f->states, &w->key)};
+	struct state *s = home_find(f, &l);
+
+	node_count(f->node, COUNTER_BACKUP_RECEIVED);
+	if (s && !settle(f, s, w, member))
+		return;
+	if (e && e->term > w->term && e->member != member && !is_void(f, e))
+		return;
+	if (!e)
+		e = flow_table_insert(b->flows, &w->key, hash);
+	if (!e) {
+		node_count(f->node, COUNTER_BACKUP_REFUSED);
+		return;
+	}
+	memcpy(e->una, w->una, sizeof(e->una));
+	memcpy(e->end, w->end, sizeof(e->end));
+	e->created_ms = (uint32_t)(f->node->now_ns / 1000000) - w->age_ms;
+	e->epoch = epoch;
+	e->boot = b->peers[member].boot;
+	e->rule = rule_of(f, w->rule);
+	e->member = (uint8_t)member;
+	e->flags = w->flags;
+	e->term = w->term;
+	flow_table_arm(b->flows, e, f->node->now_ns, w->life_ms);
+}
+
+/* The sender's numbering of what we hold for it has moved on: older is void. */
+static bool epoch_is(struct backup_peer *p, uint32_t epoch)
+{
+	if ((int32_t)(epoch - p->in_epoch) > 0)
+		p->in_epoch = epoch;
+	return epoch == p->in_epoch;
+}
+
+static void acknowledge(struct firewall *f, uint32_t member, uint32_t seq)
+{
+	struct wire_backup_ack *acks = &f->backup->peers[member].acks;
+
+	if (acks->n < WIRE_ACKS_MAX)
+		acks->seq[acks->n++] = seq;
+	if (f->backup->acks_ns == UINT64_MAX)
+		f->backup->acks_ns = f->node->now_ns + BACKUP_FLUSH_NS;
+}
+
+void backup_held(struct firewall *f, struct channel_message *msg)
+{
+	struct backup_peer *p = backup_peer(f, msg->member);
+	struct wire_backup_head h;
+	struct wire_backup_flow w;
+	struct rcur probe;
+	bool good = wire_get_backup_head(&msg->body, &h);
+
+	probe = msg->body;
+	while (good && rcur_left(&probe) > 0)
+		good = wire_get_backup_flow(&probe, &w);
+	if (!good) {
+		node_count(f->node, COUNTER_MSG_MALFORMED);
+		return;
+	}
+	acknowledge(f, msg->member, h.seq);
+	if (!epoch_is(p, h.epoch))
+		return;
+	while (rcur_left(&msg->body) > 0 && wire_get_backup_flow(&msg->body, &w))
+		hold(f, &w, msg->member, h.epoch);
+}
+
+void backup_held_end(struct firewall *f, struct channel_message *msg)
+{
+	struct wire_keys keys;
+	uint32_t seq;
+
+	if (!wire_get_backup_end(&msg->body, &seq, &keys)) {
+		node_count(f->node, COUNTER_MSG_MALFORMED);
+		return;
+	}
+	acknowledge(f, msg->member, seq);
+	for (unsigned i = 0; i < keys.n; i++) {
+		struct backup_flow *e = hold_find(f, &keys.keys[i]);
+
+		if (!e || e->member != msg->member)
+			continue;
+		node_count(f->node, COUNTER_BACKUP_ENDED);
+		flow_table_remove(f->backup->flows, e);
+	}
+}
+
+/* --- taking over ----------------------------------------------------------------------------- */
+
+static void note_taken_over(struct firewall *f, uint32_t member)
+{
+	f->backup->peers[member].promoted++;
+	if (f->backup->note_ns == UINT64_MAX)
+		f->backup->note_ns = f->node->now_ns + NOTE_AFTER_NS;
+}
+
+/* The flow's own state; the entry is gone. NULL when the table of states is full. */
+static struct state *promote(struct firewall *f, struct backup_flow *e)
+{
+	struct flow_key key = e->entry.key;
+	struct backup_flow was = *e;
+	struct state *s = home_place(f, &key, was.rule, was.flags & WIRE_BACKUP_ORIGIN_B);
+	uint8_t term = was.term < WIRE_TERM_MAX ? (uint8_t)(was.term + 1) : WIRE_TERM_MAX;
+
+	if (!s)
+		return NULL;
+	flow_table_remove(f->backup->flows, e);
+	s->created_ms = was.created_ms;
+	s->flags |= (uint8_t)(term << STATE_TERM_SHIFT);
+	if (was.flags & WIRE_BACKUP_REPLIED)
+		s->flags |= STATE_REPLIED;
+	for (unsigned i = 0; i < 2; i++) {
+		s->tcp.peer[i].una = was.una[i];
+		s->tcp.peer[i].end = was.end[i];
+	}
+	flow_table_arm(f->states, s, f->node->now_ns,
+		       state_timeout(s, &f->params->firewall.timeout_ms));
+	node_count(f->node, COUNTER_BACKUP_PROMOTED);
+	note_taken_over(f, was.member);
+	backup_say_taken(f, s);
+	if (channel_member(f->channel, was.member)->up) { /* it may be alive: then it must hear */
+		struct backup_peer *p = &f->backup->peers[was.member];
+		p->tell = BACKUP_TELL_ROUNDS;
+		p->tell_pos = 0;
+		p->tell_ns = f->node->now_ns;
+	}
+	return s;
+}
+
+static struct backup_flow *find_valid(struct firewall *f, const struct flow_key *key)
+{
+	struct backup_flow *e = f->backup ? hold_find(f, key) : NULL;
+
+	if (e && is_void(f, e)) {
+		flow_table_remove(f->backup->flows, e);
+		e = NULL;
+	}
+	return e;
+}
+
+struct state *backup_take_over(struct firewall *f, const struct pkt *pkt, const struct lookup *l)
+{
+	struct backup_flow *e = find_valid(f, &l->key);
+
+	if (!e || !is_orphan(f, e) || pkt->icmp_error)
+		return NULL;
+	/* A handshake is no part of a flow that was answered. */
+	if (l->key.proto == IPPROTO_NUM_TCP && pkt->l4 && pkt->tcp.flags & TCP_SYN)
+		return NULL;
+	return promote(f, e);
+}
+
+struct state *backup_asked(struct firewall *f, const struct wire_query *q, const struct lookup *l,
+			   bool *held)
+{
+	struct backup_flow *e = find_valid(f, &l->key);
+	struct tcp_seg seg;
+
+	*held = e != NULL;
+	if (!e || !is_orphan(f, e) || q->flags & WIRE_QUERY_ERROR)
+		return NULL;
+	if (l->key.proto == IPPROTO_NUM_TCP && peek_tcp(q->packet, q->packet_len, &seg) &&
+	    seg.flags & TCP_SYN)
+		return NULL;
+	return promote(f, e);
+}
+
+bool backup_rescue(struct firewall *f, const struct flow_key *key, uint64_t asked_ns)
+{
+	struct backup_flow *e = key->zone == 0 ? find_valid(f, key) : NULL;
+
+	/* A home that was heard since is alive, and would have answered but for losses on the
+	 * link: taking its flow over would make two. */
+	if (!e || (!is_orphan(f, e) &&
+		   (!backup_silent(f, e->member) ||
+		    channel_member(f->channel, e->member)->heard_ns > asked_ns)))
+		return false;
+	return promote(f, e) != NULL;
+}
+
+void backup_forget_orphan(struct firewall *f, const struct flow_key *key)
+{
+	struct backup_flow *e = f->backup ? hold_find(f, key) : NULL;
+
+	if (e && is_orphan(f, e))
+		flow_table_remove(f->backup->flows, e);
+}
+
+/* Nothing lies before what the backup knew: sequence numbers only grow. */
+static bool fits_stored(const struct tcp_track *t, unsigned side, const struct tcp_seg *seg)
+{
+	uint32_t end = seg->seq + seg->len;
+
+	/* A keep-alive lies one before. */
+	return (int32_t)(end + 1 - t->peer[side].una) >= 0 &&
+	       (!(seg->flags & TCP_ACK) || (int32_t)(seg->ack - t->peer[!side].una) >= 0);
+}
+
+enum drop backup_resume(const struct firewall *f, struct state *s, unsigned side,
+			const struct tcp_seg *seg)
+{
+	bool strict = f->params->cluster.backup_tracking == TRACKING_STRICT;
+	struct tcp_track *t = &s->tcp;
+
+	if (strict && !fits_stored(t, side, seg))
+		return DROP_TCP_WINDOW;
+	if (seg->flags & TCP_RST) {
+		if (seg->seq == t->peer[side].end || seg->seq == t->peer[side].una)
+			t->state = TCP_STATE_CLOSED;
+		else if (strict)
+			return DROP_TCP_RESET;
+		return DROP_NONE; /* else the receiver knows whether it is meant */
+	}
+	if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return DROP_NONE; /* a live host answers it with an ACK, which tells more */
+	if (!(seg->flags & TCP_ACK))
+		return DROP_TCP_STATE;
+	tcp_track_pickup(t, side, seg);
+	return DROP_NONE;
+}
+
+/* --- another member has taken over ----------------------------------------------------------- */
+
+static void given_up_one(struct firewall *f, const struct flow_key *key, uint8_t rank,
+			 uint32_t member)
+{
+	struct lookup l = {.key = *key, .hash = flow_table_hash(f->states, key)};
+	struct backup_flow *e = hold_find(f, key);
+	struct wire_confirm c = {.rank = rank};
+	struct state *s = home_find(f, &l);
+	struct forward *fw;
+
+	negative_remove(f->negative, flow_table_hash(f->queries, key));
+	if (e && e->member != member)
+		flow_table_remove(f->backup->flows, e);
+	if (s && state_is_over(s)) {
+		home_remove(f, s, DROP_NONE);
+	} else if (s && gives_way(f, s, rank, member)) {
+		give_up(f, s, rank, member);
+	} else if (s) {
+		backup_say_taken(f, s);
+	} else {
+		fw = flow_table_find(f->forwards, key, flow_table_hash(f->forwards, key));
+		if (fw && fw->member != member)
+			relay_learn(f, key, fw->dir, member, &c);
+	}
+}
+
+void backup_given_up(struct firewall *f, struct channel_message *msg)
+{
+	struct wire_taken taken;
+
+	if (!wire_get_taken(&msg->body, &taken)) {
+		node_count(f->node, COUNTER_MSG_MALFORMED);
+		return;
+	}
+	for (unsigned i = 0; i < taken.n; i++)
+		given_up_one(f, &taken.v[i].key, taken.v[i].rank, msg->member);
+}
