@@ -26,7 +26,7 @@
 #define PARAMS_TARGETS 1024
 #define PARAMS_TARGET_LISTS 16384 /* entries of all services together */
 #define PARAMS_WEIGHT_MAX 256
-#define PARAMS_VIA 8 /* dispatchers that one target is connected to */
+#define PARAMS_VIA 8	   /* dispatchers that one target is connected to */
 #define PARAMS_NONE 0xffff /* no such index */
 
 /* A firewall that flows may run through. Its MAC address is looked up when something is sent. */

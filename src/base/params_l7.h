@@ -53,7 +53,7 @@ enum l7_forwarded {
 	X(server, "server-timeout", 60000)   /* server neither sends nor takes anything */         \
 	X(queue, "queue-timeout", 10000)     /* wait for a place at a server */                    \
 	X(idle, "idle-timeout", 30000)	     /* connection to a server without a request */        \
-	X(tunnel, "tunnel-timeout", 3600000) /* WebSocket or TLS, nothing either way */       \
+	X(tunnel, "tunnel-timeout", 3600000) /* WebSocket or TLS, nothing either way */            \
 	X(relay, "relay-timeout", 500)	     /* word of who is connected to a cookie's server */
 
 /* Of a service. */

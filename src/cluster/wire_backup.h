@@ -18,7 +18,7 @@ bool wire_get_backup_head(struct rcur *c, struct wire_backup_head *m);
 
 #define WIRE_BACKUP_ORIGIN_B 1 /* endpoint b of the key is the originator */
 #define WIRE_BACKUP_REPLIED 2  /* the responder has answered */
-#define WIRE_BACKUP_FLOW_MAX 69
+#define WIRE_BACKUP_FLOW_MAX 68
 struct wire_backup_flow {
 	struct flow_key key;
 	uint8_t flags;

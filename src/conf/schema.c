@@ -154,7 +154,7 @@ static const struct schema_option cluster_options[] = {
 	NUMBER("source-rate", cluster_params, source_rate, 0, 1, 10000000, 5000),
 	NUMBER("source-burst", cluster_params, source_burst, 0, 1, 10000000, 2000),
 	NUMBER("mtu", cluster_params, mtu, 0, 0, 65535, 0),
-	BOOL("backup", cluster_params, backup, SCHEMA_RESTART, 1),
+	BOOL("backup", cluster_params, backup, SCHEMA_RESTART, 0),
 	TIME("backup-delay", cluster_params, backup_delay_ms, 0, 0, HOUR, 1000),
 	TIME("backup-refresh", cluster_params, backup_refresh_ms, 0, 100, HOUR, 15000),
 	WORD("backup-tracking", cluster_params, backup_tracking, 0, TRACKING_LOOSE, tracking_words,

@@ -284,6 +284,14 @@ const struct rows *rows_for(const char *what, const json_t *record)
 	return rows_of(what);
 }
 
+static void paragraph_backup(FILE *out, const json_t *b)
+{
+	fprintf(out,
+		"backups   of %" PRIu64 " flows with others, of %" PRIu64
+		" of theirs here, %" PRIu64 " taken over\n",
+		text_number(b, "backed_up"), text_number(b, "held"), text_number(b, "taken_over"));
+}
+
 static void paragraph_dispatcher(FILE *out, const json_t *r)
 {
 	char name[TEXT_ROOM], role[TEXT_ROOM];
@@ -331,6 +339,8 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 	if (firewall)
 		fprintf(out, "flows     %" PRIu64 " of %" PRIu64 " (%.1f%%)\n", flows, max,
 			max ? 100.0 * (double)flows / (double)max : 0.0);
+	if (json_is_object(json_object_get(r, "backup")))
+		paragraph_backup(out, json_object_get(r, "backup"));
 	if (text_number(r, "max_offloaded") > 0)
 		fprintf(out, "offload   %" PRIu64 " of %" PRIu64 " flows passed on by the kernel\n",
 			text_number(r, "offloaded"), text_number(r, "max_offloaded"));

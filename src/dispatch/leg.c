@@ -90,10 +90,18 @@ static bool relay_collides(const struct leg *leg, unsigned side, uint16_t member
 	       (side != 0 || leg->kind != LEG_FROM_MEMBER || leg->member != member);
 }
 
+/* The SYN of that leg has come before; but not by way of what that member was before a restart. */
+static bool relay_goes_on(const struct leg *leg, uint32_t generation)
+{
+	return leg && !(leg->flags & (LEG_ENDED | LEG_GONE)) && leg->state != DFLOW_CLOSED &&
+	       leg->generation == generation;
+}
+
 /* The leg of a relay's SYN: a new one, or that which it was the SYN of before. */
 static enum drop relay_begin(struct dispatch *d, const struct pkt *pkt, uint16_t member,
 			     struct leg **leg)
 {
+	const uint32_t generation = channel_member(d->channel, member)->generation;
 	unsigned side = 0;
 
 	if (!legs_work(d) || !leg_relayed(d, leg_service(d, &pkt->tuple.dst, pkt->tuple.dport)))
@@ -101,13 +109,13 @@ static enum drop relay_begin(struct dispatch *d, const struct pkt *pkt, uint16_t
 	*leg = leg_find(d, &pkt->tuple, pkt->version, &side);
 	if (relay_collides(*leg, side, member))
 		return DROP_RELAY_REFUSED;
-	if (*leg && !((*leg)->flags & LEG_ENDED) && (*leg)->state != DFLOW_CLOSED)
+	if (relay_goes_on(*leg, generation))
 		return DROP_NONE;
 	*leg = leg_new(d, &pkt->tuple, pkt->version, LEG_FROM_MEMBER);
 	if (!*leg)
 		return DROP_FLOW_TABLE_FULL;
 	(*leg)->member = member;
-	(*leg)->generation = channel_member(d->channel, member)->generation;
+	(*leg)->generation = generation;
 	node_count(d->node, COUNTER_RELAY_IN);
 	return DROP_NONE;
 }

@@ -257,15 +257,18 @@ static bool leg_lost(const struct dispatch *d, const struct leg *leg)
 	return !m->up || m->generation != leg->generation;
 }
 
-/* Whoever still has a descriptor is told; the other end, if it is there. */
+/* Whoever still has a descriptor is told; and the dispatcher that relays, if it is there. */
 static void leg_abandon(struct dispatch *d, struct leg *leg)
 {
 	const unsigned side = leg_stack_side(leg);
+	const bool both =
+		leg->kind == LEG_FROM_MEMBER && (leg->flags & LEG_GONE || !leg_lost(d, leg));
 
 	if (leg->state != DFLOW_CLOSED && !(leg->flags & LEG_ENDED)) {
 		node_count(d->node, COUNTER_LEG_RESET);
 		leg_reset_side(d, leg, side);
-		leg_reset_side(d, leg, !side);
+		if (both)
+			leg_reset_side(d, leg, !side);
 	}
 	flow_table_remove(d->legs->legs, leg);
 }

@@ -42,7 +42,7 @@
 	X(MEMBER_DOWN, "member-down", "members", "a member fell silent")                           \
 	X(MEMBER_LEFT, "member-left", "members", "a member said goodbye")                          \
 	X(MEMBER_RESTART, "member-restart", "members", "a member came back with a new boot id")    \
-	X(FLOWS_TAKEN_OVER, "flows-taken-over", "members", "flows of a lost member go on here")     \
+	X(FLOWS_TAKEN_OVER, "flows-taken-over", "members", "flows of a lost member go on here")    \
 	X(DUPLICATE_ID, "duplicate-id", "members", "another node uses this node's id")             \
 	X(CONFIG_DIFFERS, "config-differs", "members", "a member's cluster configuration differs") \
 	X(WRONG_KEY, "wrong-key", "members", "messages that fail authentication")                  \
@@ -80,7 +80,7 @@ struct note {
 	enum drop reason;		/* of NOTE_DROP, and why a flow or entry ended */
 	uint64_t query_id;		/* 0 = none */
 	uint16_t path, target, service; /* indices, or PARAMS_NONE */
-	uint32_t n_flows; /* of NOTE_FLOWS_TAKEN_OVER */
+	uint32_t n_flows;		/* of NOTE_FLOWS_TAKEN_OVER */
 	bool has_address;
 	struct ipaddr address; /* of NOTE_ADDRESS_TAKEN */
 	const char *detail;    /* static text, or NULL */

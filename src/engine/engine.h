@@ -135,8 +135,8 @@ int engine_l7_leg(struct engine *e, uint16_t target, const struct endpoint *from
 uint16_t engine_l7_leg_from(struct engine *e, const struct endpoint *from,
 			    const struct endpoint *to, uint64_t now_ns);
 /* What serves it now, for the matching table: a target, or PARAMS_NONE. */
-void engine_l7_leg_serves(struct engine *e, const struct endpoint *from,
-			  const struct endpoint *to, uint16_t target);
+void engine_l7_leg_serves(struct engine *e, const struct endpoint *from, const struct endpoint *to,
+			  uint16_t target);
 /* Its descriptor is closed (the connection may have its end still before it). */
 void engine_l7_leg_end(struct engine *e, const struct endpoint *from, const struct endpoint *to,
 		       uint64_t now_ns);

@@ -166,18 +166,17 @@ static json_t *state_object(const struct engine *e, const struct state *s, uint6
 {
 	const struct firewall *f = &e->firewall;
 	json_t *o = flow_object(&s->entry.key, s->flags & STATE_ORIGIN_B ? 1 : 0);
-	json_t *more = json_pack("{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o, s:s, s:o}",
-				 "state", state_name(s), "in", port_name(e->params, s->in_port),
-				 "out", port_name(e->params, s->out_port), "rule",
-				 policy_rule_name(f->policy, s->rule), "age_s",
-				 age_s(now_ns, s->created_ms), "expires_s",
-				 flow_table_left_ms(f->states, s, now_ns) / 1000.0, "packets",
-				 (json_int_t)s->packets[0], (json_int_t)s->packets[1], "bytes",
-				 (json_int_t)state_bytes(s, 0), (json_int_t)state_bytes(s, 1),
-				 "home", e->params->node, "askers", flow_askers(e, s), "by",
-				 passed_by(e, OFFLOAD_HOME, flow_table_index(f->states, s)), "backup",
-				 s->backup ? text(member_name(e->params, s->backup - 1u))
-					   : json_null());
+	json_t *more = json_pack(
+		"{s:s, s:o, s:o, s:s, s:f, s:f, s:[I,I], s:[I,I], s:s, s:o, s:s, s:o}", "state",
+		state_name(s), "in", port_name(e->params, s->in_port), "out",
+		port_name(e->params, s->out_port), "rule", policy_rule_name(f->policy, s->rule),
+		"age_s", age_s(now_ns, s->created_ms), "expires_s",
+		flow_table_left_ms(f->states, s, now_ns) / 1000.0, "packets",
+		(json_int_t)s->packets[0], (json_int_t)s->packets[1], "bytes",
+		(json_int_t)state_bytes(s, 0), (json_int_t)state_bytes(s, 1), "home",
+		e->params->node, "askers", flow_askers(e, s), "by",
+		passed_by(e, OFFLOAD_HOME, flow_table_index(f->states, s)), "backup",
+		s->backup ? text(member_name(e->params, s->backup - 1u)) : json_null());
 
 	json_object_update(o, more);
 	json_decref(more);

@@ -130,6 +130,11 @@ void backup_settled(struct firewall *f, struct state *s)
 		list_append(f->backup, BACKUP_READY, i, now_ms(f));
 }
 
+void backup_at_once(struct firewall *f, struct state *s)
+{
+	list_append(f->backup, BACKUP_READY, flow_table_index(f->states, s), now_ms(f));
+}
+
 /* Tell the member that holds the backup; soon, with others. */
 static void say_end(struct firewall *f, struct state *s)
 {
@@ -252,6 +257,8 @@ void backup_member_event(struct firewall *f, enum channel_event event, uint32_t 
 			p->tell = BACKUP_TELL_ROUNDS;
 			p->tell_pos = 0;
 			p->tell_ns = f->node->now_ns;
+			/* A cut heals, and others behind it will be back soon, with their flows. */
+			b->quiet_ns = f->node->now_ns + 1000000ULL * f->params->cluster.dead_ms;
 		}
 	}
 }
@@ -308,7 +315,7 @@ static void fill(struct firewall *f, struct state *s, struct wire_backup_flow *w
 /* One message per member is being written at a time; what it tells of. */
 struct batch {
 	struct wcur body;
-	uint32_t n;
+	uint32_t seq, n;
 	uint32_t index[BACKUP_BATCH];
 };
 
@@ -318,6 +325,7 @@ static bool batch_open(struct firewall *f, struct batch *batch, uint32_t member)
 				     .epoch = f->backup->peers[member].out_epoch};
 
 	batch->n = 0;
+	batch->seq = h.seq;
 	if (!channel_begin(f->channel, channel_room(f->channel), &batch->body))
 		return false;
 	wire_put_backup_head(&batch->body, &h);
@@ -327,13 +335,12 @@ static bool batch_open(struct firewall *f, struct batch *batch, uint32_t member)
 static void batch_close(struct firewall *f, struct batch *batch, uint32_t member)
 {
 	struct backup_pending *p;
-	struct rcur head = rcur_init(batch->body.start, 4);
 
 	if (batch->n == 0 || !channel_send(f->channel, WIRE_BACKUP, &batch->body, member))
 		return;
 	f->node->counters[COUNTER_BACKUP_SENT] += batch->n;
 	p = backup_await(f, member, 1);
-	p->seq = rcur_u32(&head);
+	p->seq = batch->seq;
 	p->is_end = false;
 	p->n = (uint8_t)batch->n;
 	memcpy(p->index, batch->index, batch->n * sizeof(p->index[0]));
@@ -346,8 +353,7 @@ static void batch_add(struct firewall *f, struct batch *batch, uint32_t member, 
 	struct wire_backup_flow w;
 
 	if (batch->n == BACKUP_BATCH ||
-	    (batch->n > 0 &&
-	     (size_t)(batch->body.end - batch->body.pos) < WIRE_BACKUP_FLOW_MAX))
+	    (batch->n > 0 && (size_t)(batch->body.end - batch->body.pos) < WIRE_BACKUP_FLOW_MAX))
 		batch_close(f, batch, member);
 	if (batch->n == 0 && !batch_open(f, batch, member))
 		return;
@@ -370,8 +376,7 @@ static void tell(struct firewall *f, struct batch *batches, struct state *s, uin
 	set_member(b, s, (uint8_t)(member + 1));
 	batch_add(f, &batches[member], member, s, index);
 	b->marks[index].packets = packets_of(s);
-	list_append(b, BACKUP_REFRESH, index,
-		    now_ms(f) + f->params->cluster.backup_refresh_ms);
+	list_append(b, BACKUP_REFRESH, index, now_ms(f) + f->params->cluster.backup_refresh_ms);
 }
 
 /* The first of the list if it is due, or FLOW_NO_INDEX. */

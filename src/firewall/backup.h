@@ -16,8 +16,8 @@
  * backup finds out by itself that it is meant, by a packet or by the query that goes to everybody.
  *
  * A taken-over flow has a term, one larger than with its home before, and the term is part of the
- * rank that decides between two homes. So when the old home comes back with its old state, it loses,
- * whatever message comes first and whichever are lost; and the flow stays where it is.
+ * rank that decides between two homes. So when the old home comes back with its old state, it
+ * loses, whatever message comes first and whichever are lost; and the flow stays where it is.
  *
  * A query's packet is not delivered by a home that may not be alone: not for flows that were taken
  * over, nor for those whose backup fell silent. It confirms, and the asker forwards to one.
@@ -116,7 +116,8 @@ struct backup {
 	struct hash_key secret;
 	uint32_t seq, epoch;
 	uint32_t n_backed; /* states whose backup a member holds */
-	uint64_t flush_ns; /* not before; */
+	uint64_t flush_ns; /* not before */
+	uint64_t quiet_ns; /* members that are down until then may only be late in coming back */
 	uint64_t ends_ns, acks_ns, taken_ns, note_ns; /* UINT64_MAX = nothing to send */
 };
 
@@ -128,11 +129,12 @@ void backup_fini(struct firewall *f);
 /* --- the home: backup.c --- */
 void backup_begin(struct firewall *f, struct state *s);	  /* a new state */
 void backup_settled(struct firewall *f, struct state *s); /* it is not half-open any more */
+void backup_at_once(struct firewall *f, struct state *s); /* it has just been taken over */
 void backup_end(struct firewall *f, struct state *s);	  /* over, or removed */
 /* The home may not be the only one: it does not deliver what a query carries. */
 bool backup_doubts(const struct firewall *f, const struct state *s);
-void backup_void(struct firewall *f);	/* all states go: their backups are void, too */
-void backup_leave(struct firewall *f);	/* tell all that is worth it, before a goodbye */
+void backup_void(struct firewall *f);  /* all states go: their backups are void, too */
+void backup_leave(struct firewall *f); /* tell all that is worth it, before a goodbye */
 /* The list of members has changed: places in it mean others now. */
 void backup_forget_members(struct firewall *f);
 void backup_member_event(struct firewall *f, enum channel_event event, uint32_t member);

@@ -18,7 +18,8 @@ struct backup_peer *backup_peer(struct firewall *f, uint32_t member)
 
 	if (memcmp(p->boot_id, m->boot_id, WIRE_BOOT_ID) == 0)
 		return p;
-	/* What it had told us before it moved on to another backup is void; the rest is orphaned. */
+	/* What it had told us before it moved on to another backup is void; the rest is orphaned.
+	 */
 	backup_hold_purge(f, member, p->in_epoch);
 	memcpy(p->boot_id, m->boot_id, WIRE_BOOT_ID);
 	p->boot++;
@@ -33,8 +34,7 @@ bool backup_silent(const struct firewall *f, uint32_t member)
 {
 	const struct channel_member *m = channel_member(f->channel, member);
 
-	return !m->up ||
-	       f->node->now_ns - m->heard_ns >= 500000ULL * f->params->cluster.dead_ms;
+	return !m->up || f->node->now_ns - m->heard_ns >= 500000ULL * f->params->cluster.dead_ms;
 }
 
 /* Forget flows of the member's present boot told under another epoch; CHANNEL_ALL: everything. */
@@ -44,8 +44,8 @@ void backup_hold_purge(struct firewall *f, uint32_t member, uint32_t epoch)
 	struct backup_flow *e;
 
 	for (uint32_t pos = 0; (e = flow_table_next(b->flows, &pos));)
-		if (member == CHANNEL_ALL || (e->member == member && e->epoch != epoch &&
-					      e->boot == b->peers[member].boot))
+		if (member == CHANNEL_ALL ||
+		    (e->member == member && e->epoch != epoch && e->boot == b->peers[member].boot))
 			flow_table_remove(b->flows, e);
 }
 
@@ -65,8 +65,9 @@ static bool is_void(const struct firewall *f, const struct backup_flow *e)
 
 static bool is_orphan(const struct firewall *f, const struct backup_flow *e)
 {
-	return !channel_member(f->channel, e->member)->up ||
-	       e->boot != f->backup->peers[e->member].boot;
+	return e->boot != f->backup->peers[e->member].boot ||
+	       (!channel_member(f->channel, e->member)->up &&
+		f->node->now_ns >= f->backup->quiet_ns);
 }
 
 /* --- receiving ------------------------------------------------------------------------------- */
@@ -95,8 +96,8 @@ static uint8_t rank_of(uint8_t term)
 	return (uint8_t)(STATE_RANK_COMPLETE + term);
 }
 
-/* Whether a state of this node gives way to that of `member`: taken over more often, or by the
- * smaller id. Ages do not count, since a backup's is a copy. */
+/* Whether a state of this node gives way to that of `member`, when one of them at least was taken
+ * over: the more often, then the smaller id. Ages do not count, since a backup's is a copy. */
 static bool gives_way(const struct firewall *f, const struct state *s, uint8_t rank,
 		      uint32_t member)
 {
@@ -121,8 +122,10 @@ static void give_up(struct firewall *f, struct state *s, uint8_t rank, uint32_t 
 static bool settle(struct firewall *f, struct state *s, const struct wire_backup_flow *w,
 		   uint32_t member)
 {
-	if (state_rank(s) < STATE_RANK_COMPLETE)
-		return state_is_over(s); /* a beginning that may win yet */
+	/* A beginning, or two homes of which whoever asks next keeps one: should it be the other
+	 * one, then this is its backup. */
+	if (state_rank(s) < STATE_RANK_COMPLETE || (w->term == 0 && state_term(s) == 0))
+		return true;
 	if (!gives_way(f, s, rank_of(w->term), member)) {
 		backup_say_taken(f, s);
 		return false;
@@ -196,6 +199,10 @@ void backup_held(struct firewall *f, struct channel_message *msg)
 		node_count(f->node, COUNTER_MSG_MALFORMED);
 		return;
 	}
+	/* Of a member whose first hello is still on its way nobody could say whether it is lost: it
+	 * will tell again. */
+	if (!channel_member(f->channel, msg->member)->up)
+		return;
 	acknowledge(f, msg->member, h.seq);
 	if (!epoch_is(p, h.epoch))
 		return;
@@ -255,6 +262,7 @@ static struct state *promote(struct firewall *f, struct backup_flow *e)
 		       state_timeout(s, &f->params->firewall.timeout_ms));
 	node_count(f->node, COUNTER_BACKUP_PROMOTED);
 	note_taken_over(f, was.member);
+	backup_at_once(f, s);
 	backup_say_taken(f, s);
 	if (channel_member(f->channel, was.member)->up) { /* it may be alive: then it must hear */
 		struct backup_peer *p = &f->backup->peers[was.member];
@@ -309,9 +317,9 @@ bool backup_rescue(struct firewall *f, const struct flow_key *key, uint64_t aske
 
 	/* A home that was heard since is alive, and would have answered but for losses on the
 	 * link: taking its flow over would make two. */
-	if (!e || (!is_orphan(f, e) &&
-		   (!backup_silent(f, e->member) ||
-		    channel_member(f->channel, e->member)->heard_ns > asked_ns)))
+	if (!e ||
+	    (!is_orphan(f, e) && (!backup_silent(f, e->member) ||
+				  channel_member(f->channel, e->member)->heard_ns > asked_ns)))
 		return false;
 	return promote(f, e) != NULL;
 }
@@ -375,9 +383,9 @@ static void given_up_one(struct firewall *f, const struct flow_key *key, uint8_t
 		home_remove(f, s, DROP_NONE);
 	} else if (s && gives_way(f, s, rank, member)) {
 		give_up(f, s, rank, member);
-	} else if (s) {
-		backup_say_taken(f, s);
-	} else {
+	} else if (s && state_term(s) > 0) {
+		backup_say_taken(f, s); /* the sender's gives way */
+	} else if (!s) {
 		fw = flow_table_find(f->forwards, key, flow_table_hash(f->forwards, key));
 		if (fw && fw->member != member)
 			relay_learn(f, key, fw->dir, member, &c);

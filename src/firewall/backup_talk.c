@@ -293,16 +293,16 @@ static uint64_t list_due(const struct firewall *f)
 {
 	const struct backup *b = f->backup;
 	uint32_t now = (uint32_t)(f->node->now_ns / 1000000);
-	uint64_t next = b->lists[BACKUP_READY].first == FLOW_NO_INDEX ? UINT64_MAX
-								       : f->node->now_ns;
+	uint64_t next =
+		b->lists[BACKUP_READY].first == FLOW_NO_INDEX ? UINT64_MAX : f->node->now_ns;
 
 	for (unsigned i = BACKUP_WAIT; i < BACKUP_LISTS; i++) {
 		uint32_t first = b->lists[i].first;
 		int32_t left = first == FLOW_NO_INDEX ? INT32_MAX
 						      : (int32_t)(b->marks[first].due_ms - now);
 		if (left != INT32_MAX)
-			next = earlier(next, f->node->now_ns + (left > 0 ? (uint64_t)left * 1000000
-									 : 0));
+			next = earlier(next,
+				       f->node->now_ns + (left > 0 ? (uint64_t)left * 1000000 : 0));
 	}
 	return next;
 }

@@ -21,7 +21,8 @@ uint8_t state_rank(const struct state *s)
 			       ? RANK_ANSWERED
 			       : (uint8_t)(STATE_RANK_COMPLETE + state_term(s));
 	}
-	return s->flags & STATE_REPLIED ? (uint8_t)(STATE_RANK_COMPLETE + state_term(s)) : RANK_STARTED;
+	return s->flags & STATE_REPLIED ? (uint8_t)(STATE_RANK_COMPLETE + state_term(s))
+					: RANK_STARTED;
 }
 
 static uint32_t tcp_timeout(const struct state *s, const struct timeout_params *t)
@@ -68,7 +69,8 @@ uint32_t state_timeout(const struct state *s, const struct timeout_params *t)
 const char *state_name(const struct state *s)
 {
 	if (s->entry.key.proto == IPPROTO_NUM_TCP)
-		return s->tcp.state == TCP_STATE_NONE ? "taken-over"
-						      : tcp_state_name((enum tcp_state)s->tcp.state);
+		return s->tcp.state == TCP_STATE_NONE
+			       ? "taken-over"
+			       : tcp_state_name((enum tcp_state)s->tcp.state);
 	return s->flags & STATE_REPLIED ? "replied" : "new";
 }

@@ -371,12 +371,17 @@ void proxy_settle(struct proxy *p)
 void proxy_accept(struct proxy *p, uint16_t service, int fd, const struct endpoint *from,
 		  const struct endpoint *to, uint16_t relay, uint64_t now_ns)
 {
+	struct proxy_watch none = {.fd = fd, .kind = WATCH_CLIENT};
+
 	p->now_ns = now_ns;
 	/* An idle client comes again when it has something to say; who waits is here now. */
 	while (p->n_sessions >= p->params->l7.max_connections && sessions_displace(p))
 		;
-	if (proxy_full(p) || !session_new(p, service, fd, from, to, relay))
+	if (proxy_full(p) || !session_new(p, service, fd, from, to, relay)) {
+		/* The world may have noted something of it. */
+		p->world.unwatch(p->world.arg, &none);
 		close(fd);
+	}
 	proxy_settle(p);
 }
 

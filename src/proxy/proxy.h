@@ -51,7 +51,8 @@ struct proxy_world {
 	void *arg; /* first argument of all */
 	/* `want` has changed; it may be 0. Level-triggered: told again while it is so. */
 	void (*watch)(void *arg, struct proxy_watch *w);
-	/* The descriptor is about to be closed, the watch to go. */
+	/* The descriptor is about to be closed, the watch to go; also one that was never watched.
+	 */
 	void (*unwatch)(void *arg, struct proxy_watch *w);
 	/* A non-blocking socket that is connecting to the target, or the dispatcher of a relay
 	 * (base/l7_counts.h), at `to`; or negative errno. `from`: as which client, or NULL. */

@@ -11,6 +11,7 @@
 #define PLACES_MAX 4 /* targets that are tried when they go while the request waits for them */
 #define CHOICES 4    /* for one that is not the one that failed */
 #define NEVER UINT64_MAX
+#define MISDIRECTED 421
 
 /* --- what the head says ----------------------------------------------------------------------- */
 
@@ -146,6 +147,13 @@ static void place(struct proxy *p, struct session *s, uint16_t target, bool know
 	ask(p, s, known);
 }
 
+/* Nobody of this node's has seen anything of the request. Who has relayed it may have servers of
+ * its own (RFC 9110 section 15.5.20). */
+static void unserved(struct proxy *p, struct session *s, unsigned status)
+{
+	session_error(p, s, s->relayed ? MISDIRECTED : status, NULL);
+}
+
 void request_place(struct proxy *p, struct session *s, bool known)
 {
 	uint16_t target = PARAMS_NONE;
@@ -161,7 +169,7 @@ void request_place(struct proxy *p, struct session *s, bool known)
 	account_flow(p, s, false);
 	s->target = PARAMS_NONE;
 	session_count(p, s, unrouted, 1);
-	session_error(p, s, 503, NULL);
+	unserved(p, s, 503);
 }
 
 /* One that the request may go to instead of its own, or PARAMS_NONE. */
@@ -211,13 +219,13 @@ void request_denied(struct proxy *p, struct session *s)
 		if (!is_shortage(s->wish.error) && place_elsewhere(p, s))
 			break;
 		account_server_error(p, s);
-		session_error(p, s, is_shortage(s->wish.error) ? 503 : 502, NULL);
+		unserved(p, s, is_shortage(s->wish.error) ? 503 : 502);
 		break;
 	case SERVER_TIMEOUT:
 		if (place_elsewhere(p, s))
 			break;
 		account_server_error(p, s);
-		session_error(p, s, 504, NULL);
+		unserved(p, s, 504);
 		break;
 	case SERVER_GONE:
 		s->x.stick = PARAMS_NONE;
@@ -355,6 +363,20 @@ bool request_stranded(struct proxy *p, struct session *s)
 	uint16_t target;
 
 	if (!can_be_repeated(s) || !stream_is_quiet(session_server(s)))
+		return false;
+	target = other_place(p, s);
+	if (target == PARAMS_NONE)
+		return false;
+	take_back(p, s);
+	place_other(p, s, target);
+	return true;
+}
+
+bool request_misdirected(struct proxy *p, struct session *s)
+{
+	uint16_t target;
+
+	if (p->head.status != MISDIRECTED || !l7_is_relay(s->target) || s->up.lost || s->x.retried)
 		return false;
 	target = other_place(p, s);
 	if (target == PARAMS_NONE)

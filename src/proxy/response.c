@@ -211,6 +211,8 @@ static enum way_result head_run(struct proxy *p, struct session *s)
 		}
 		switch (head_read(p, s)) {
 		case L7_MATCH:
+			if (request_misdirected(p, s))
+				return WAY_ELSEWHERE;
 			r = head_whole(p, s);
 			break;
 		case L7_NO:
@@ -292,7 +294,7 @@ static bool down_run(struct proxy *p, struct session *s)
 	if (s->up.prefix) /* in the buffer that the response needs */
 		return true;
 	r = s->x.responded ? WAY_MOVED : head_run(p, s);
-	if (s->state != SESSION_EXCHANGE)
+	if (s->state != SESSION_EXCHANGE || r == WAY_ELSEWHERE)
 		return false;
 	if (r == WAY_MOVED)
 		r = way_run(p, &s->down, session_server(s), &s->client);

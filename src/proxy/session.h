@@ -49,6 +49,7 @@ enum way_result {
 	WAY_READ_FAILED,
 	WAY_WRITE_FAILED,
 	WAY_NO_MEMORY,
+	WAY_ELSEWHERE, /* the request has gone to another server: this exchange is no more */
 };
 
 /* What passes in one direction. */
@@ -176,11 +177,15 @@ void request_send(struct proxy *p, struct session *s, bool known);
 void request_denied(struct proxy *p, struct session *s);
 /* The server closed a connection that was kept, without a word. True: sent once more. */
 bool request_again(struct proxy *p, struct session *s);
-/* The server that has the request is down, and may never answer nor refuse. True: another has got the
- * request. That is so when it is idempotent, all that was sent of it is still here, nothing at all
- * has come back, it was not sent twice before, and there is another. All others stay: the server may
- * be at work, and ends them, or server-timeout does, with 502 or 504. */
+/* The server that has the request is down, and may never answer nor refuse. True: another has got
+ * the request. That is so when it is idempotent, all that was sent of it is still here, nothing at
+ * all has come back, it was not sent twice before, and there is another. All others stay: the
+ * server may be at work, and ends them, or server-timeout does, with 502 or 504. */
 bool request_stranded(struct proxy *p, struct session *s);
+/* p->head is the response's. True: a relay's, which says that the server of the cookie is not to be
+ * had there, so none has seen the request; and another has got it. That is so when all that was
+ * sent of it is still here, and there is one. */
+bool request_misdirected(struct proxy *p, struct session *s);
 
 /* --- sticky.c --- */
 /* What the request's cookies say: x.stick, x.renew, x.cookie. False: that is being sought, and

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cluster/wire.h"
+#include "cluster/wire_backup.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -60,6 +61,36 @@ static void round_trip_path_ask(const uint8_t *data, size_t size)
 
 	if (wire_get_path_ask(&r, &key)) {
 		wire_put_path_ask(&w, &key);
+		assert_same(&w, data, size);
+	}
+}
+
+/* A head, and flows up to the first that is none. */
+static void round_trip_backup(const uint8_t *data, size_t size)
+{
+	struct wire_backup_head head;
+	struct wire_backup_flow flow;
+	struct rcur r = rcur_init(data, size);
+	struct wcur w = wcur_init(out, sizeof(out));
+	const uint8_t *good;
+
+	if (!wire_get_backup_head(&r, &head))
+		return;
+	wire_put_backup_head(&w, &head);
+	for (good = r.pos; rcur_left(&r) > 0 && wire_get_backup_flow(&r, &flow); good = r.pos)
+		wire_put_backup_flow(&w, &flow);
+	assert_same(&w, data, (size_t)(good - data));
+}
+
+static void round_trip_backup_end(const uint8_t *data, size_t size)
+{
+	struct wire_keys keys;
+	uint32_t seq;
+	struct rcur r = rcur_init(data, size);
+	struct wcur w = wcur_init(out, sizeof(out));
+
+	if (wire_get_backup_end(&r, &seq, &keys)) {
+		wire_put_backup_end(&w, seq, &keys);
 		assert_same(&w, data, size);
 	}
 }
@@ -135,6 +166,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case WIRE_HAVE:
 		ROUND_TRIP(have);
+		break;
+	case WIRE_BACKUP:
+		round_trip_backup(data, size);
+		break;
+	case WIRE_BACKUP_END:
+		round_trip_backup_end(data, size);
+		break;
+	case WIRE_TAKEN:
+		ROUND_TRIP(taken);
+		break;
+	case WIRE_BACKUP_ACK:
+		ROUND_TRIP(backup_ack);
 		break;
 	case WIRE_GOODBYE: /* has no payload: its number is free for the header and the key */
 		header(data, size);

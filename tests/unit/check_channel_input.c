@@ -147,7 +147,7 @@ END_TEST
 
 START_TEST(type_and_content)
 {
-	struct wire_header h = header(WIRE_HAVE + 1);
+	struct wire_header h = header(WIRE_BACKUP_ACK + 1);
 
 	snapshot();
 	inject_forged(&h, key1, 10);

@@ -339,6 +339,7 @@ START_TEST(from_one_to_the_other)
 	ck_assert_uint_eq(only_leg(r, B)->member, A);
 	ck_assert_uint_eq(leg_counter(r, A, COUNTER_RELAY_OUT), 1);
 	ck_assert_uint_eq(leg_counter(r, B, COUNTER_RELAY_IN), 1);
+	ck_assert_uint_eq(leg_counter(r, B, COUNTER_STAMP_STRIPPED), 0);
 	ck_assert_uint_eq(flow_table_count(r->engine[B]->dispatch.flows), 0);
 	leg_free(r);
 }

@@ -266,6 +266,7 @@ START_TEST(no_more_clients_than_allowed)
 	client = world_client(w, web);
 	ck_assert_uint_eq(bench->n_accepted, 1);
 	world_expect_end(w, client);
+	ck_assert_uint_eq(w->n_unwatched, 2); /* the world may have noted something of them */
 	bench_free(w);
 }
 END_TEST

@@ -98,6 +98,7 @@ static const struct {
 	{"SRV=1.via", "via", false},
 	{"SRV=1.b", NULL, true},
 	{"SRV=1.elsewhere; SRV=1.b", NULL, true},
+	{"SRV=1.b; SRV=1.a", NULL, true},
 	{"SRV=1.elsewhere; SRV=other", "elsewhere", false},
 	{"SRV=1.one; SRV=1.two", "one", false},
 	{"SRV=elsewhere", NULL, false},
@@ -218,6 +219,51 @@ START_TEST(a_relay_that_dies)
 	world_send(w, relay, OK);
 	world_expect(w, client, OK);
 	ck_assert_uint_eq(counts(w)->retries, 1);
+	world_free(w);
+}
+END_TEST
+
+#define MISDIRECTED                                                                                \
+	"HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+/* proves: HD-17 HD-18 */
+/* Who is connected to the server says that it is not to be had: 0: one of this node's serves, with
+ * a new cookie; 1: also what is not idempotent; 2: not what has not been kept; 3: nor where no
+ * other is; 4: what a server itself says passes. */
+START_TEST(the_server_is_not_there)
+{
+	static char text[100000], rest[65536];
+	struct world *w = start_found(conf_new());
+	int client = world_client(w, web), relay, server;
+
+	snprintf(text, sizeof(text), "%s", request(w, "elsewhere"));
+	if (_i == 1 || _i == 2)
+		snprintf(text, sizeof(text),
+			 "POST /a HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%0*d",
+			 cookie(w, "elsewhere"), _i == 1 ? 4 : 60000, _i == 1 ? 4 : 60000, 7);
+	w->services[web].chosen = _i == 3 ? PARAMS_NONE : a;
+	world_send(w, client, text);
+	relay = world_server(w, world_relay(far));
+	world_expect(w, relay, text);
+	world_send(w, relay, MISDIRECTED);
+	if (_i == 2 || _i == 3) {
+		world_expect_start(w, client, "HTTP/1.1 421", NULL);
+		ck_assert_uint_eq(w->targets[a].n_connects, 0);
+		world_free(w);
+		return;
+	}
+	server = world_server(w, a);
+	world_expect_start(w, server, _i == 1 ? "POST" : "GET", rest);
+	ck_assert_ptr_null(strstr(rest, "SRV="));
+	if (_i == 1)
+		ck_assert_str_eq(rest + strlen(rest) - 4, "0007");
+	world_send(w, server, _i == 4 ? MISDIRECTED : OK);
+	world_expect_start(w, client, _i == 4 ? "HTTP/1.1 421" : "HTTP/1.1 200", rest);
+	ck_assert_ptr_nonnull(strstr(rest, "Set-Cookie: SRV="));
+	ck_assert_uint_eq(counts(w)->cookie_moved, 1);
+	ck_assert_uint_eq(counts(w)->retries, 1);
+	ck_assert_uint_eq(w->targets[a].n_connects, 1);
+	world_expect_abort(w, relay);
 	world_free(w);
 }
 END_TEST
@@ -400,6 +446,7 @@ int main(void)
 	tcase_add_test(t, a_cookie_of_another_route);
 	tcase_add_loop_test(t, a_relay_that_is_of_no_use, 0, 4);
 	tcase_add_loop_test(t, a_relay_that_dies, 0, 3);
+	tcase_add_loop_test(t, the_server_is_not_there, 0, 5);
 	tcase_add_test(t, a_relay_goes_down);
 	tcase_add_loop_test(t, word_comes_later, 0, ENDS + 1);
 	tcase_add_test(t, the_client_goes_meanwhile);

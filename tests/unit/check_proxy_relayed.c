@@ -169,6 +169,28 @@ START_TEST(what_another_dispatcher_relays)
 }
 END_TEST
 
+/* Who relays it may have servers that can: 0: none is up here; 1: it refuses; 2: it is silent. */
+START_TEST(what_nobody_here_serves)
+{
+	struct endpoint from = world_endpoint("198.51.100.7", 40000);
+	struct world *w = start_found(conf_new());
+	const unsigned own[] = {503, 502, 504};
+
+	if (_i == 0)
+		w->services[web].chosen = PARAMS_NONE;
+	w->targets[a].connect = w->targets[b].connect = _i == 1 ? WORLD_REFUSES : WORLD_SILENT;
+	for (unsigned i = 0; i < 2; i++) {
+		int client = i ? world_client(w, web) : world_client_relayed(w, web, &from, near);
+
+		world_send(w, client, GET);
+		if (_i == 2)
+			world_advance(w, 20000);
+		expect_status(w, client, i ? own[_i] : 421);
+	}
+	world_free(w);
+}
+END_TEST
+
 /* --- two dispatchers -------------------------------------------------------------------------- */
 
 /* What comes out of the one's relay goes into the other, and back, until nothing moves. An end of
@@ -230,63 +252,79 @@ static struct world *there_new(void)
 }
 
 #define PIPELINED 5
+#define BODY 20000
+
+struct pair {
+	struct bridge x;
+	int client, server; /* -1: not yet */
+	uint8_t body[BODY]; /* that both send, and nobody else */
+};
+
+/* All requests at once; the n-th has a longer body. */
+static void pair_asks(struct world *here, struct pair *y, unsigned i)
+{
+	char head[512], address[32];
+
+	snprintf(address, sizeof(address), "198.51.100.%u", i + 1);
+	memset(y->body, 'x' + (int)i, BODY);
+	y->client = client_at(here, address, 2000);
+	y->server = -1;
+	for (unsigned n = 0; n < PIPELINED; n++) {
+		snprintf(head, sizeof(head),
+			 "PUT /%u/%u HTTP/1.1\r\nHost: x\r\n%sContent-Length: %u\r\n\r\n", i, n,
+			 cookie(here, "via"), 1000 * n);
+		world_send_some(here, y->client, head, strlen(head));
+		world_send_some(here, y->client, y->body, 1000 * n);
+	}
+}
+
+/* What has come begins so, and ends in so much of the pair's own. */
+static void pair_got(struct world *w, int fd, const struct pair *y, const char *start, size_t body)
+{
+	char *got = calloc(1, 65536);
+	size_t size = world_recv(w, fd, got, 65535);
+
+	ck_assert_int_eq(strncmp(got, start, strlen(start)), 0);
+	ck_assert_mem_eq(got + size - body, y->body, body);
+	free(got);
+}
 
 /* proves: HD-18 */
 /* Two clients of one relay, requests in a row, bodies both ways: each gets its own. */
 START_TEST(two_dispatchers)
 {
 	struct world *here = here_new(), *there = there_new();
-	const char *const addresses[] = {"198.51.100.1", "198.51.100.2"};
-	uint8_t *body = malloc(100000);
-	struct bridge x[2];
-	int clients[2], servers[2];
-	char head[512];
+	struct pair *pairs = calloc(2, sizeof(*pairs));
+	char text[128], address[32];
 
 	for (unsigned i = 0; i < 2; i++) {
-		memset(body, 'x' + (int)i, 100000);
-		clients[i] = client_at(here, addresses[i], 2000);
-		for (unsigned n = 0; n < PIPELINED; n++) {
-			snprintf(head, sizeof(head),
-				 "PUT /%u/%u HTTP/1.1\r\nHost: x\r\n%sContent-Length: %u\r\n\r\n",
-				 i, n, cookie(here, "via"), 1000 * n);
-			world_send_some(here, clients[i], head, strlen(head));
-			world_send_some(here, clients[i], body, 1000 * n);
-		}
-		world_run(here);
-		here->find.relay = world_relay(far);
-		x[i] = bridge_new(here, there);
+		pair_asks(here, &pairs[i], i);
+		pairs[i].x = bridge_new(here, there);
 	}
 	there->services[web].chosen = b;
-	for (unsigned n = 0; n < PIPELINED; n++)
-		for (unsigned i = 0; i < 2; i++) {
-			char want[64], *got = calloc(1, 65536);
-			size_t size;
+	for (unsigned k = 0; k < 2 * PIPELINED; k++) {
+		unsigned i = k % 2, n = k / 2;
+		struct pair *y = &pairs[i];
 
-			bridge_run(&x[i]);
-			if (n == 0)
-				servers[i] = world_server(there, b);
-			ck_assert(is_from(there, servers[i], addresses[i]));
-			size = world_recv(there, servers[i], got, 65535);
-			snprintf(want, sizeof(want), "PUT /%u/%u HTTP/1.1\r\n", i, n);
-			ck_assert_int_eq(strncmp(got, want, strlen(want)), 0);
-			memset(body, 'x' + (int)i, 100000);
-			ck_assert_mem_eq(got + size - 1000 * n, body, 1000 * n);
-			snprintf(head, sizeof(head),
-				 "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n", 2000 * n);
-			world_send(there, servers[i], head);
-			world_send_bytes(there, servers[i], body, 2000 * n);
-			bridge_run(&x[i]);
-			size = world_recv(here, clients[i], got, 65535);
-			ck_assert_int_eq(strncmp(got, "HTTP/1.1 200 OK", 15), 0);
-			ck_assert_mem_eq(got + size - 2000 * n, body, 2000 * n);
-			free(got);
-		}
+		bridge_run(&y->x);
+		y->server = n == 0 ? world_server(there, b) : y->server;
+		snprintf(address, sizeof(address), "198.51.100.%u", i + 1);
+		ck_assert(is_from(there, y->server, address));
+		snprintf(text, sizeof(text), "PUT /%u/%u HTTP/1.1\r\n", i, n);
+		pair_got(there, y->server, y, text, 1000 * n);
+		snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %u\r\n\r\n",
+			 2000 * n);
+		world_send(there, y->server, text);
+		world_send_bytes(there, y->server, y->body, 2000 * n);
+		bridge_run(&y->x);
+		pair_got(here, y->client, y, "HTTP/1.1 200 OK\r\n", 2000 * n);
+	}
 	ck_assert_uint_eq(there->peers[near].counts.requests, 2 * PIPELINED);
 	ck_assert_uint_eq(there->peers[near].counts.errors, 0);
 	ck_assert_uint_eq(there->find.n_asked, 0);
 	ck_assert_uint_eq(here->peers[far].relay.n_connects, 2);
 	ck_assert_uint_eq(counts(here)->cookie_made, 0);
-	free(body);
+	free(pairs);
 	world_free(there);
 	world_free(here);
 }
@@ -461,6 +499,7 @@ int main(void)
 	tcase_add_test(t, idle_ones_of_others_make_room);
 	tcase_add_test(t, by_mac_over_a_reload);
 	tcase_add_test(t, what_another_dispatcher_relays);
+	tcase_add_loop_test(t, what_nobody_here_serves, 0, 3);
 	tcase_add_test(t, two_dispatchers);
 	tcase_add_test(t, long_bodies_and_an_end);
 	tcase_add_test(t, websocket_over_a_relay);

@@ -3,7 +3,7 @@
  * what is expected is made from the list without the stamps, or with one more, as a whole packet
  * with all its sums by the plain loop of packets.h.
  */
-/* proves: HD-14 HD-15 */
+/* proves: HD-14 HD-15 HD-18 */
 #include <check.h>
 
 #include "guard.h"
@@ -444,6 +444,46 @@ START_TEST(pinned)
 }
 END_TEST
 
+/* The mark of a relay is a whole stamp with no path in it, and the first. */
+START_TEST(a_relays_mark)
+{
+	static const struct {
+		uint8_t b[16];
+		size_t size;
+		bool is;
+	} marks[] = {
+		{{0xfd, 6, 'F', 'W', 0, 0, 1, 1}, 8, true},
+		{{0xfd, 6, 'F', 'W', 0, 3, 1, 1}, 8, false},
+		{{0xfd, 6, 'F', 'W', 1, 0, 1, 1}, 8, false},
+		{{0xfd, 4, 'F', 'W'}, 4, false},
+		{{0xfd, 5, 'F', 'W', 0, 1, 1, 1}, 8, false},
+		{{0xfd, 8, 'F', 'W', 0, 0, 0, 0}, 8, false},
+		{{0xfd, 6, 'F', 'X', 0, 0, 1, 1}, 8, false},
+		{{0xfe, 6, 'F', 'W', 0, 0, 1, 1}, 8, false},
+		{{0xfd, 6, 'F', 'W', 0, 3, 0xfd, 6, 'F', 'W', 0, 0}, 12, false},
+		{{0xfd, 6, 'F', 'W', 0, 0, 0xfd, 6, 'F', 'W', 0, 3}, 12, true},
+		{{1, 1, 1, 1}, 4, false},
+	};
+	struct shape k = {.version = 4, .flags = TCP_SYN, .vlan = -1};
+	struct options o = {.size = 0};
+	struct pkt pkt;
+
+	add(&o, marks[_i].b, marks[_i].size);
+	make(&before, &k, &o);
+	struct frame f = placed(&before, (struct vnet){0}, STAMP_SIZE);
+	ck_assert_int_eq(pkt_decode(&pkt, &f), DROP_NONE);
+	ck_assert_int_eq(stamp_is_relay(&pkt), marks[_i].is);
+	stamp_remove(&pkt);
+	ck_assert(!stamp_is_relay(&pkt));
+	if (marks[_i].is) {
+		ck_assert(stamp_insert(&pkt, STAMP_RELAY, MTU));
+		ck_assert(stamp_is_relay(&pkt));
+		ck_assert_uint_eq(stamp_read(&pkt), 0);
+	}
+	release();
+}
+END_TEST
+
 /* Data in the SYN (TCP Fast Open) is not touched, not even by copying it. */
 START_TEST(data_stays)
 {
@@ -764,6 +804,7 @@ int main(void)
 	tcase_add_loop_test(t, remove_any, 0, N_MODES);
 	tcase_add_loop_test(t, insert_read_remove, 0, N_MODES);
 	tcase_add_test(t, pinned);
+	tcase_add_loop_test(t, a_relays_mark, 0, 11);
 	tcase_add_test(t, data_stays);
 	tcase_add_loop_test(t, mtu, 0, 4);
 	tcase_add_loop_test(t, longest, 4, 5);

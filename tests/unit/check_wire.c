@@ -600,7 +600,11 @@ START_TEST(names)
 	ck_assert_str_eq(wire_type_name(13), "targets");
 	ck_assert_str_eq(wire_type_name(14), "who-has");
 	ck_assert_str_eq(wire_type_name(15), "have");
-	ck_assert_str_eq(wire_type_name(16), "unknown");
+	ck_assert_str_eq(wire_type_name(16), "backup");
+	ck_assert_str_eq(wire_type_name(17), "backup-end");
+	ck_assert_str_eq(wire_type_name(18), "taken");
+	ck_assert_str_eq(wire_type_name(19), "backup-ack");
+	ck_assert_str_eq(wire_type_name(20), "unknown");
 	/* FNV-1a 64, published test values */
 	ck_assert_uint_eq(wire_segment_id(""), 0xcbf29ce484222325);
 	ck_assert_uint_eq(wire_segment_id("a"), 0xaf63dc4c8601ec8c);

@@ -114,6 +114,8 @@ static void on_unwatch(void *arg, struct proxy_watch *watch)
 	struct world_inner *in = w->in;
 	unsigned i = 0;
 
+	ck_assert_int_ge(watch->fd, 0);
+	w->n_unwatched++;
 	if (!watch->armed)
 		return;
 	while (i < in->n_watches && in->watches[i] != watch)

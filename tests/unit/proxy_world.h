@@ -112,8 +112,9 @@ struct world {
 	uint64_t now_ns;
 	bool not_alone; /* there is another world: descriptors that are left cannot be counted */
 	int buffer;	/* bytes of each socket's send buffer made from now on; 0 = the kernel's */
-	unsigned n_calls;  /* of proxy_ready, ever */
-	unsigned max_step; /* world_run fails the test after so many calls; 2,000,000 at first */
+	unsigned n_unwatched; /* descriptors, ever */
+	unsigned n_calls;     /* of proxy_ready, ever */
+	unsigned max_step;    /* world_run fails the test after so many calls; 2,000,000 at first */
 	struct world_target *targets;		 /* by index */
 	struct world_peer peers[PARAMS_MEMBERS]; /* by index */
 	struct world_find find;

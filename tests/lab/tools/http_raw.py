@@ -1,6 +1,11 @@
 """http_raw.py - HTTP/1.1 as a client that looks at everything itself: what is sent are bytes, and
-what comes back is taken apart here. Used by the other http_*.py."""
+what comes back is taken apart here. Used by the other http_*.py.
+
+HTTP_COOKIE=NAME=VALUE in the environment: every request has that cookie."""
+import os
 import socket
+
+COOKIE = os.environ.get("HTTP_COOKIE")
 
 
 class Broken(Exception):
@@ -47,6 +52,9 @@ class Client:
     def send(self, data):
         if isinstance(data, str):
             data = data.encode("latin-1")
+        if COOKIE:
+            field = b"\r\nCookie: %s\r\nHost: " % COOKIE.encode()
+            data = data.replace(b"\r\nHost: ", field)
         self.socket.sendall(data)
 
     def more(self):

@@ -38,7 +38,9 @@ async def main():
     address, port, path, count = sys.argv[1:5]
     reader, writer = await asyncio.open_connection(address, int(port))
     key = base64.b64encode(os.urandom(16)).decode()
-    writer.write((f"GET {path} HTTP/1.1\r\nHost: web.example\r\nUpgrade: websocket\r\n"
+    cookie = os.environ.get("HTTP_COOKIE")
+    cookie = f"Cookie: {cookie}\r\n" if cookie else ""
+    writer.write((f"GET {path} HTTP/1.1\r\nHost: web.example\r\n{cookie}Upgrade: websocket\r\n"
                   f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                   f"Sec-WebSocket-Key: {key}\r\n\r\n").encode())
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

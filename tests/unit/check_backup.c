@@ -1,0 +1,468 @@
+/*
+ * check_backup.c - each rule of the backups, on three members of a simulated cluster.
+ *
+ * proves: FC-17
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../sim/sim.h"
+
+#define OPTIONS "backup = true backup-delay = \"400ms\" backup-refresh = \"1s\" "
+#define RULES "timeouts { tcp-time-wait = \"1s\" tcp-closed = \"1s\" }"
+
+/* One TCP connection; `by` is the home. */
+static struct pkt_tuple there, back;
+static struct flow_key key;
+static uint32_t seq[2];
+
+static struct sim *begin(const char *options)
+{
+	struct sim_params p = {.seed = 7,
+			       .n_members = 3,
+			       .jitter_ns = SIM_MS,
+			       .query_timeout_ms = 20,
+			       .forward_ms = 5000,
+			       .cluster = options,
+			       .rules = RULES};
+	struct sim *s = sim_new(&p);
+	uint8_t in[4] = {10, 1, 1, 100}, out[4] = {192, 0, 2, 100};
+
+	there = (struct pkt_tuple){.src = ipaddr_v4(in),
+				   .dst = ipaddr_v4(out),
+				   .sport = 1234,
+				   .dport = 80,
+				   .proto = IPPROTO_NUM_TCP};
+	back = (struct pkt_tuple){.src = there.dst,
+				  .dst = there.src,
+				  .sport = 80,
+				  .dport = 1234,
+				  .proto = IPPROTO_NUM_TCP};
+	flow_key_make(&key, &there, 4);
+	seq[0] = 1000;
+	seq[1] = 5000;
+	sim_run(s, s->now_ns + 2500 * SIM_MS);
+	return s;
+}
+
+static void wait_ms(struct sim *s, uint64_t ms)
+{
+	sim_run(s, s->now_ns + ms * SIM_MS);
+}
+
+/* A segment with `len` bytes, its number `behind` what is next; delivered how often within 20 ms.
+ */
+static unsigned segment(struct sim *s, unsigned by, enum sim_side to, uint8_t flags, unsigned len,
+			uint32_t behind)
+{
+	unsigned from = to == SIM_OUTSIDE ? 0 : 1;
+	uint32_t id = sim_packet_new(s, 0, to);
+	struct sim_tcp h = {.flags = flags, .seq = seq[from] - behind};
+	uint8_t ip[2048];
+
+	h.ack = flags & TCP_ACK ? seq[!from] : 0;
+	sim_send(s, id, by, ip, sim_tcp(ip, from ? &back : &there, &h, id, len), 0);
+	wait_ms(s, 15);
+	if (!behind)
+		seq[from] += len + (flags & (TCP_SYN | TCP_FIN) ? 1u : 0u);
+	return s->packets[id].delivered;
+}
+
+static void open_by(struct sim *s, unsigned home)
+{
+	ck_assert_uint_eq(segment(s, home, SIM_OUTSIDE, TCP_SYN, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, home, SIM_INSIDE, TCP_SYN | TCP_ACK, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, home, SIM_OUTSIDE, TCP_ACK, 0, 0), 1);
+}
+
+static struct firewall *fw(struct sim *s, unsigned m)
+{
+	return &s->members[m].engine->firewall;
+}
+
+static struct state *state_at(struct sim *s, unsigned m)
+{
+	struct flow_table *t = fw(s, m)->states;
+
+	return flow_table_find(t, &key, flow_table_hash(t, &key));
+}
+
+static bool held_at(struct sim *s, unsigned m)
+{
+	const struct flow_table *t = fw(s, m)->backup->flows;
+
+	return flow_table_find(t, &key, flow_table_hash(t, &key)) != NULL;
+}
+
+static uint64_t counted(struct sim *s, unsigned m, enum counter c)
+{
+	return engine_counters(s->members[m].engine)[c];
+}
+
+/* The flow by member 0, and with its backup, which is returned. */
+static unsigned backed_up(struct sim *s)
+{
+	open_by(s, 0);
+	wait_ms(s, 500);
+	ck_assert_uint_ne(state_at(s, 0)->backup, 0);
+	return state_at(s, 0)->backup - 1u;
+}
+
+static void finish(struct sim *s)
+{
+	char why[128];
+
+	ck_assert_msg(sim_balanced(s, why, sizeof(why)), "%s", why);
+	sim_free(s);
+}
+
+START_TEST(told_when_answered_and_old)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b;
+
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_SYN, 0, 0), 1);
+	wait_ms(s, 1000);
+	ck_assert_uint_eq(state_at(s, 0)->backup, 0); /* old, but nobody has answered */
+	ck_assert_uint_eq(segment(s, 0, SIM_INSIDE, TCP_SYN | TCP_ACK, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK, 0, 0), 1);
+	wait_ms(s, 30);
+	b = state_at(s, 0)->backup - 1u;
+	ck_assert(b == 1 || b == 2);
+	ck_assert(held_at(s, b));
+	ck_assert(!held_at(s, 3 - b));
+	ck_assert_uint_eq(counted(s, 0, COUNTER_BACKUP_SENT), 1);
+	ck_assert_uint_eq(fw(s, 0)->backup->n_backed, 1);
+	wait_ms(s, 200);
+	ck_assert_uint_eq(fw(s, 0)->backup->n_pending, 0); /* acknowledged */
+	ck_assert_uint_eq(counted(s, 0, COUNTER_BACKUP_REPEATED), 0);
+	finish(s);
+}
+END_TEST
+
+START_TEST(not_before_its_delay)
+{
+	struct sim *s = begin(OPTIONS);
+
+	open_by(s, 0);
+	wait_ms(s, 330); /* 375 ms old */
+	ck_assert_uint_eq(state_at(s, 0)->backup, 0);
+	wait_ms(s, 65); /* 440 ms: the delay and two flushes */
+	ck_assert_uint_ne(state_at(s, 0)->backup, 0);
+	ck_assert(held_at(s, state_at(s, 0)->backup - 1u));
+	finish(s);
+}
+END_TEST
+
+START_TEST(refreshed_with_traffic_only)
+{
+	struct sim *s = begin(OPTIONS);
+
+	backed_up(s);
+	wait_ms(s, 2500);
+	ck_assert_uint_eq(counted(s, 0, COUNTER_BACKUP_SENT), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK, 10, 0), 1);
+	wait_ms(s, 1100);
+	ck_assert_uint_eq(counted(s, 0, COUNTER_BACKUP_SENT), 2);
+	finish(s);
+}
+END_TEST
+
+START_TEST(ends_with_the_flow)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK | TCP_FIN, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_INSIDE, TCP_ACK | TCP_FIN, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK, 0, 0), 1);
+	wait_ms(s, 130);
+	ck_assert(!held_at(s, b));
+	ck_assert_uint_eq(counted(s, b, COUNTER_BACKUP_ENDED), 1);
+	ck_assert_uint_eq(fw(s, 0)->backup->n_backed, 0);
+	finish(s);
+}
+END_TEST
+
+START_TEST(repeated_until_acknowledged)
+{
+	struct sim *s = begin(OPTIONS);
+
+	open_by(s, 0);
+	wait_ms(s, 300);
+	s->params.loss = 1000;
+	wait_ms(s, 150);
+	s->params.loss = 0;
+	ck_assert_uint_ne(state_at(s, 0)->backup, 0);
+	ck_assert(!held_at(s, state_at(s, 0)->backup - 1u));
+	wait_ms(s, 150);
+	ck_assert(held_at(s, state_at(s, 0)->backup - 1u));
+	ck_assert_uint_ge(counted(s, 0, COUNTER_BACKUP_REPEATED), 1);
+	finish(s);
+}
+END_TEST
+
+/* A packet that reaches the backup goes on at once, nobody is asked. */
+START_TEST(taken_over_by_a_packet)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+	uint64_t queries;
+
+	sim_kill(s, 0);
+	wait_ms(s, 2000);
+	queries = s->n_query_notes;
+	ck_assert_uint_eq(segment(s, b, SIM_INSIDE, TCP_ACK, 100, 0), 1);
+	ck_assert_uint_eq(s->n_query_notes, queries);
+	ck_assert_uint_eq(state_term(state_at(s, b)), 1);
+	ck_assert_uint_eq(state_rank(state_at(s, b)), STATE_RANK_COMPLETE + 1);
+	ck_assert_uint_eq(counted(s, b, COUNTER_BACKUP_PROMOTED), 1);
+	ck_assert(!held_at(s, b));
+	wait_ms(s, 60); /* and finds a backup of its own */
+	ck_assert_uint_eq(state_at(s, b)->backup, 3 - b + 1);
+	ck_assert(held_at(s, 3 - b));
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_ACK, 100, 0), 1);
+	finish(s);
+}
+END_TEST
+
+START_TEST(taken_over_by_a_query)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+
+	sim_kill(s, 0);
+	wait_ms(s, 2000);
+	ck_assert_uint_eq(segment(s, 3 - b, SIM_INSIDE, TCP_ACK, 100, 0), 1);
+	ck_assert_ptr_nonnull(state_at(s, b));
+	ck_assert_ptr_null(state_at(s, 3 - b));
+	ck_assert_uint_eq(counted(s, b, COUNTER_QUERY_DELIVERED), 0);
+	ck_assert_uint_eq(segment(s, 3 - b, SIM_OUTSIDE, TCP_ACK, 100, 0), 1);
+	finish(s);
+}
+END_TEST
+
+/* The flow that nobody answered for while the home was not known dead does not stay refused. */
+START_TEST(negative_cache_gives_way)
+{
+	struct sim *s = begin(OPTIONS "negative-ttl = \"1h\"");
+	unsigned b = backed_up(s);
+
+	sim_kill(s, 0);
+	ck_assert_uint_eq(segment(s, 3 - b, SIM_INSIDE, TCP_ACK, 0, 0), 0);
+	wait_ms(s, 400);
+	ck_assert_uint_ge(counted(s, 3 - b, COUNTER_QUERY_TIMEOUT), 1);
+	wait_ms(s, 1600);
+	ck_assert_uint_eq(segment(s, 3 - b, SIM_INSIDE, TCP_ACK, 100, 0), 1);
+	finish(s);
+}
+END_TEST
+
+START_TEST(a_handshake_is_not_taken_over)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+
+	sim_kill(s, 0);
+	wait_ms(s, 2000);
+	ck_assert_uint_eq(segment(s, b, SIM_INSIDE, TCP_SYN | TCP_ACK, 0, 0), 0);
+	ck_assert_ptr_null(state_at(s, b));
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_SYN, 0, 0), 1);
+	ck_assert_uint_eq(state_term(state_at(s, b)), 0); /* a new flow, by the rules */
+	ck_assert(!held_at(s, b));
+	ck_assert_uint_eq(counted(s, b, COUNTER_BACKUP_PROMOTED), 0);
+	finish(s);
+}
+END_TEST
+
+START_TEST(leaving_is_at_once)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b;
+
+	open_by(s, 0); /* not old enough: told in the moment of leaving */
+	engine_goodbye(s->members[0].engine, s->now_ns, s->actions);
+	b = state_at(s, 0)->backup - 1u;
+	s->params.jitter_ns = 0;
+	sim_carry_out(s, 0);
+	sim_kill(s, 0);
+	wait_ms(s, 5);
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_ACK, 100, 0), 1);
+	ck_assert_uint_eq(counted(s, b, COUNTER_BACKUP_PROMOTED), 1);
+	finish(s);
+}
+END_TEST
+
+START_TEST(restart_is_a_loss)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+
+	sim_kill(s, 0);
+	sim_start(s, 0);
+	wait_ms(s, 1000);
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_ACK, 100, 0), 1);
+	ck_assert_uint_eq(counted(s, b, COUNTER_BACKUP_PROMOTED), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_INSIDE, TCP_ACK, 100, 0), 1); /* the newcomer asks */
+	ck_assert_ptr_null(state_at(s, 0));
+	finish(s);
+}
+END_TEST
+
+/* It was only cut off, and comes back with what it had: the flow stays where it is. */
+START_TEST(returning_takes_nothing_away)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+	struct flow_table *forwards = fw(s, 0)->forwards;
+	struct forward *f;
+
+	s->members[0].group = 1;
+	wait_ms(s, 2200);
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_ACK, 100, 0), 1);
+	ck_assert_ptr_nonnull(state_at(s, 0));
+	s->members[0].group = 0;
+	wait_ms(s, 1000);
+	ck_assert_ptr_null(state_at(s, 0));
+	ck_assert_uint_eq(counted(s, 0, COUNTER_BACKUP_TAKEN), 1);
+	f = flow_table_find(forwards, &key, flow_table_hash(forwards, &key));
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(f->member, b);
+	ck_assert_uint_eq(segment(s, 0, SIM_INSIDE, TCP_ACK, 100, 0), 1);
+	ck_assert_uint_eq(state_term(state_at(s, b)), 1);
+	finish(s);
+}
+END_TEST
+
+/* What lies before what the backup knew. */
+static unsigned old_segment(const char *options, unsigned *by)
+{
+	struct sim *s = begin(options);
+	unsigned n;
+
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_SYN, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_INSIDE, TCP_SYN | TCP_ACK, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK, 0, 0), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK, 1000, 0), 1);
+	ck_assert_uint_eq(segment(s, 0, SIM_INSIDE, TCP_ACK, 0, 0), 1);
+	wait_ms(s, 500);
+	*by = state_at(s, 0)->backup - 1u;
+	sim_kill(s, 0);
+	wait_ms(s, 2000);
+	n = segment(s, *by, SIM_OUTSIDE, TCP_ACK, 10, 500);
+	ck_assert_uint_eq(engine_drops(s->members[*by].engine)[DROP_TCP_WINDOW], n ? 0 : 1);
+	ck_assert_uint_eq(segment(s, *by, SIM_OUTSIDE, TCP_ACK, 10, 0), 1);
+	ck_assert_uint_eq(segment(s, *by, SIM_INSIDE, TCP_ACK, 10, 0), 1);
+	finish(s);
+	return n;
+}
+
+START_TEST(tracking)
+{
+	unsigned by;
+
+	ck_assert_uint_eq(old_segment(OPTIONS "backup-tracking = strict", &by), 0);
+	ck_assert_uint_eq(old_segment(OPTIONS "backup-tracking = loose", &by), 1);
+}
+END_TEST
+
+START_TEST(resets_after_it)
+{
+	struct sim *s = begin(OPTIONS "backup-tracking = strict");
+	unsigned b = backed_up(s);
+
+	sim_kill(s, 0);
+	wait_ms(s, 2000);
+	seq[0] += 5000; /* further than the backup knew: nobody can tell that it is meant */
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_RST, 0, 0), 0);
+	ck_assert_uint_eq(engine_drops(s->members[b].engine)[DROP_TCP_RESET], 1);
+	seq[0] -= 5000;
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_RST, 0, 0), 1);
+	ck_assert(state_is_over(state_at(s, b)));
+	finish(s);
+}
+END_TEST
+
+START_TEST(flushed_flows_are_void)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+
+	engine_flush(s->members[0].engine, ENGINE_FLUSH_FLOWS, s->now_ns, s->actions);
+	sim_carry_out(s, 0);
+	wait_ms(s, 200);
+	sim_kill(s, 0);
+	wait_ms(s, 2000);
+	ck_assert_uint_eq(segment(s, b, SIM_OUTSIDE, TCP_ACK, 10, 0), 0);
+	ck_assert_uint_eq(counted(s, b, COUNTER_BACKUP_PROMOTED), 0);
+	finish(s);
+}
+END_TEST
+
+/* When the backup is lost another member takes its place. */
+START_TEST(another_backup)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned b = backed_up(s);
+
+	sim_kill(s, b);
+	wait_ms(s, 2100);
+	ck_assert_uint_eq(state_at(s, 0)->backup, 3 - b + 1);
+	ck_assert(held_at(s, 3 - b));
+	sim_start(s, b);
+	wait_ms(s, 2000);
+	ck_assert_uint_eq(state_at(s, 0)->backup, 3 - b + 1); /* nothing moves back */
+	ck_assert(!held_at(s, b));
+	finish(s);
+}
+END_TEST
+
+START_TEST(switched_off)
+{
+	struct sim *s = begin("backup = false");
+
+	open_by(s, 0);
+	wait_ms(s, 2000);
+	for (unsigned m = 0; m < 3; m++) {
+		ck_assert_ptr_null(fw(s, m)->backup);
+		ck_assert_uint_eq(counted(s, m, COUNTER_BACKUP_SENT), 0);
+	}
+	sim_kill(s, 0);
+	wait_ms(s, 2000);
+	ck_assert_uint_eq(segment(s, 1, SIM_OUTSIDE, TCP_ACK, 10, 0), 0);
+	finish(s);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("backup");
+	TCase *t = tcase_create("backup");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, t);
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, told_when_answered_and_old);
+	tcase_add_test(t, not_before_its_delay);
+	tcase_add_test(t, refreshed_with_traffic_only);
+	tcase_add_test(t, ends_with_the_flow);
+	tcase_add_test(t, repeated_until_acknowledged);
+	tcase_add_test(t, taken_over_by_a_packet);
+	tcase_add_test(t, taken_over_by_a_query);
+	tcase_add_test(t, negative_cache_gives_way);
+	tcase_add_test(t, a_handshake_is_not_taken_over);
+	tcase_add_test(t, leaving_is_at_once);
+	tcase_add_test(t, restart_is_a_loss);
+	tcase_add_test(t, returning_takes_nothing_away);
+	tcase_add_test(t, tracking);
+	tcase_add_test(t, resets_after_it);
+	tcase_add_test(t, flushed_flows_are_void);
+	tcase_add_test(t, another_backup);
+	tcase_add_test(t, switched_off);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}
