@@ -120,6 +120,11 @@ static enum drop relay_begin(struct dispatch *d, const struct pkt *pkt, uint16_t
 	return DROP_NONE;
 }
 
+static bool relay_expected(const struct dispatch *d, const struct pkt *pkt)
+{
+	return legs_work(d) && leg_relayed(d, leg_service(d, &pkt->tuple.dst, pkt->tuple.dport));
+}
+
 /* A SYN with the mark. False: its sender may not say so, and it is an ordinary one. */
 static bool relay_syn(struct dispatch *d, struct pkt *pkt)
 {
@@ -127,6 +132,12 @@ static bool relay_syn(struct dispatch *d, struct pkt *pkt)
 	struct leg *leg;
 	enum drop why;
 
+	/* A member that is not known yet sends it again. Taken for a client's own it would be
+	 * answered past that member. */
+	if (member == PARAMS_NONE && relay_expected(d, pkt)) {
+		node_drop(d->node, pkt, DROP_RELAY_REFUSED);
+		return true;
+	}
 	if (member == PARAMS_NONE)
 		return false;
 	stamp_remove(pkt);
