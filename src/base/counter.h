@@ -41,6 +41,8 @@
 	X(BACKUP_SENT, "backup-sent", "flows told to their backup, refreshed ones again")          \
 	X(BACKUP_REPEATED, "backup-repeated", "messages of backups sent again: not acknowledged")  \
 	X(BACKUP_DEFERRED, "backup-deferred", "times that backups had to wait for the pace")       \
+	X(BACKUP_HANDED, "backup-handed",                                                          \
+	  "flows handed over to another member: drained, or leaving")                              \
 	X(BACKUP_RECEIVED, "backup-received", "flows received as their backup")                    \
 	X(BACKUP_ENDED, "backup-ended", "flows whose backup this node no longer is: their home's") \
 	X(BACKUP_REFUSED, "backup-refused", "flows not backed up here: the table was full")        \
@@ -104,6 +106,24 @@
 	X(RELAY_OUT, "relay-out", "connections to members that serve a request of this node's")    \
 	X(RELAY_IN, "relay-in", "connections of members whose requests this node serves")          \
 	X(LEG_RESET, "leg-reset", "connections by MAC reset because their other end was lost")     \
+	X(ROLE_SENT, "role-sent", "messages to the other nodes of this node's dispatchers")        \
+	X(ROLE_RECEIVED, "role-received", "such messages received and obeyed")                     \
+	X(ROLE_LATE, "role-late", "such messages that a later one has overtaken")                  \
+	X(TAKEN_OVER, "taken-over", "times this node came to play a dispatcher")                   \
+	X(YIELDED, "yielded", "times it gave one up to another node")                              \
+	X(ROLE_CONFLICT, "role-conflict", "times another node played the same one at once")        \
+	X(SYNC_SENT, "sync-sent", "messages of tables to nodes that stand by")                     \
+	X(SYNC_RECEIVED, "sync-received", "such messages received and obeyed")                     \
+	X(SYNC_ASKED, "sync-asked", "times this node asked for all of the tables")                 \
+	X(SYNC_BULKS, "sync-bulks", "times it was asked, or told all")                             \
+	X(SYNC_GAPS, "sync-gaps", "times messages of tables were missed")                          \
+	X(SYNC_LATE, "sync-late", "messages of tables that came too late")                         \
+	X(SYNC_SKIPPED, "sync-skipped",                                                            \
+	  "flows told that do not fit this node's configuration or tables")                        \
+	X(STALLED, "stalled", "times this process stood still for longer than others wait")        \
+	X(RESTART_KEPT, "restart-kept", "flows handed over by the process before a restart")       \
+	X(RESTART_LOST, "restart-lost", "such flows that did not fit: gone, over, no room")        \
+	X(RESTART_REFUSED, "restart-refused", "tables of a process before that were refused")      \
 	X(PROBE_SENT, "probe-sent", "probes sent through firewalls")                               \
 	X(PROBE_ANSWERED, "probe-answered", "probes of this node that came back")                  \
 	X(PROBE_UNEXPECTED, "probe-unexpected", "answers to no open probe")                        \

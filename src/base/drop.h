@@ -16,6 +16,7 @@ enum drop_class { DROP_CLASS_INFO, DROP_CLASS_POLICY, DROP_CLASS_ERROR, DROP_CLA
 	X(NONE, "none", INFO, "not dropped")                                                       \
 	X(ARP, "arp", INFO, "ARP message, consumed")                                               \
 	X(ND, "nd", INFO, "IPv6 neighbour discovery message, consumed")                            \
+	X(CLUSTER, "cluster", INFO, "message of a member on a dispatcher's segment, consumed")     \
 	X(TO_HOST, "to-host", INFO, "for an address of the host itself, left to the kernel")       \
 	X(OTHER_HOST, "other-host", INFO, "destination MAC address of another host")               \
 	X(LINK_CONTROL, "link-control", INFO, "link-local multicast or a non-IP protocol")         \
@@ -67,6 +68,7 @@ enum drop_class { DROP_CLASS_INFO, DROP_CLASS_POLICY, DROP_CLASS_ERROR, DROP_CLA
 	X(NOT_HOME, "not-home", ERROR, "forwarded to this member, which has no state for it")      \
 	X(NO_FORWARD_PATH, "no-forward-path", ERROR,                                               \
 	  "home cannot be reached by layer 2 or tunnel")                                           \
+	X(STANDBY, "standby", INFO, "for a dispatcher that another node plays")                    \
 	X(UNKNOWN_PATH, "unknown-path", ATTACK,                                                    \
 	  "came by the firewalls' segment from none of them")                                      \
 	X(NO_PATH, "no-path", ERROR, "no firewall is up that the flow could run through")          \

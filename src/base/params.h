@@ -199,8 +199,10 @@ struct params {
 	enum log_target log_target;
 	char user[PARAMS_NAME]; /* "" = keep the user */
 	enum seccomp_mode seccomp;
-	uint32_t offload_flows; /* that the kernel can have at once */
-	bool check_host;	/* complain about ip_forward and offloads at start */
+	uint32_t offload_flows;		 /* that the kernel can have at once */
+	char restart_state[PARAMS_PATH]; /* file for the tables at a restart; "" = systemd keeps
+					    them */
+	bool check_host;		 /* complain about ip_forward and offloads at start */
 };
 
 #endif

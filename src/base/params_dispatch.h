@@ -26,6 +26,7 @@
 #define PARAMS_TARGETS 1024
 #define PARAMS_TARGET_LISTS 16384 /* entries of all services together */
 #define PARAMS_WEIGHT_MAX 256
+#define PARAMS_NODES 8	   /* that may play one dispatcher */
 #define PARAMS_VIA 8	   /* dispatchers that one target is connected to */
 #define PARAMS_NONE 0xffff /* no such index */
 
@@ -90,6 +91,11 @@ struct dispatcher_params {
 	uint32_t tcp_open_ms, tcp_ms, tcp_close_ms, udp_ms, other_ms; /* idle timeouts */
 	uint32_t path_wait_ms; /* stage: how long a packet waits for word of its path, per try */
 	struct probe_params probe;
+	uint32_t n_nodes; /* members that may play it, in the order in which they are preferred
+			     (indices into members[]); 0: this node alone does */
+	uint16_t nodes[PARAMS_NODES];
+	bool take_back;	       /* one that is preferred takes it back when it returns */
+	uint32_t take_back_ms; /* after having been able to for so long */
 };
 
 enum technology {

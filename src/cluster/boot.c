@@ -169,7 +169,8 @@ static void prove(struct channel *ch, struct member *m, struct candidate *c, con
 	liveness_reset(m, in->now_ns);
 	m->pub.proven = true;
 	memcpy(m->pub.boot_id, m->live.boot_id, WIRE_BOOT_ID);
-	liveness_heard(ch, m, in);
+	if (!channel_is_segment(in->from))
+		liveness_heard(ch, m, in);
 	if (m->pub.up)
 		liveness_set(ch, m, true, CHANNEL_MEMBER_RESTART, in->now_ns);
 }
@@ -243,6 +244,7 @@ enum counter boot_input(struct channel *ch, struct member *m, struct input *in)
 	switch (in->h.type) {
 	case WIRE_HELLO:
 	case WIRE_CHALLENGE:
+	case WIRE_ROLE: /* where there is no cluster link, nothing else begins it */
 		break;
 	case WIRE_RESPONSE:
 		if (!c)

@@ -48,7 +48,7 @@ static void member_init(struct channel *ch, struct member *m, const struct membe
 	}
 }
 
-static void set_key(struct channel *ch)
+void channel_set_key(struct channel *ch)
 {
 	const struct cluster_params *p = &ch->params->cluster;
 	const struct seal_owner owner = {p->id, ch->params->node_id, ch->boot_id};
@@ -123,7 +123,7 @@ struct channel *channel_new(const struct params *params, struct keyring *keys,
 		member_init(ch, ch->members[i], &params->members[i], now_ns);
 		set_endpoint(ch, ch->members[i]);
 	}
-	set_key(ch);
+	channel_set_key(ch);
 	return ch;
 }
 
@@ -209,7 +209,7 @@ void channel_configure(struct channel *ch, const struct params *params, struct k
 	}
 	for (uint32_t i = 0; i < params->n_members; i++)
 		adopt_member(ch, ch->members[i], &params->members[i], now_ns);
-	set_key(ch);
+	channel_set_key(ch);
 	ch->config_hash = hash_config(params);
 	ch->next_hello_ns = now_ns;
 }
@@ -375,6 +375,18 @@ bool channel_send(struct channel *ch, uint8_t type, struct wcur *body, uint32_t 
 		return send_all(ch, type, body);
 	assert(to < ch->params->n_members);
 	return send_one(ch, type, body, ch->members[to]);
+}
+
+bool channel_send_way(struct channel *ch, uint8_t type, struct wcur *body,
+		      const struct endpoint *way)
+{
+	const uint8_t *data;
+	size_t size;
+
+	data = channel_seal(ch, type, body, &size);
+	if (data)
+		channel_emit(ch, way, data, size);
+	return data != NULL;
 }
 
 uint64_t channel_tick(struct channel *ch, uint64_t now_ns)

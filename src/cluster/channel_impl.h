@@ -47,7 +47,7 @@ struct member {
 	uint64_t multicast_ns; /* last hello by the group; before the first one, when we began to
 				  wait */
 	uint64_t differs;      /* its config_hash that was reported last */
-	struct event_limit wrong_key;
+	struct event_limit wrong_key, version;
 	struct bucket derive, challenge, answer;
 };
 
@@ -116,6 +116,9 @@ static inline bool channel_multicasts(const struct channel *ch)
 /* Whether an event may be told now; if so, the next 10 s it may not. */
 bool channel_may_tell(struct event_limit *l, uint64_t now_ns);
 void channel_tell(struct channel *ch, const struct member *m, enum channel_event event);
+
+/* Ready to seal under our boot id and the key that is active. */
+void channel_set_key(struct channel *ch);
 
 /* Seal what was begun with channel_begin: the whole datagram; NULL when it was too long. Then emit
  * it, as often as needed (`to` NULL = the group). */

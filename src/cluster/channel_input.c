@@ -16,11 +16,40 @@ static struct member *find_member(struct channel *ch, uint16_t id)
 	return NULL;
 }
 
+/* The member at the address that the datagram came from, should that be configured. */
+static struct member *find_sender(struct channel *ch, const struct input *in)
+{
+	for (uint32_t i = 0; i < ch->params->n_members; i++) {
+		struct member *m = ch->members[i];
+
+		if (!channel_is_self(ch, m) && m->pub.params->has_address &&
+		    ipaddr_eq(&m->pub.params->address, &in->from->addr))
+			return m;
+	}
+	return NULL;
+}
+
+/* Nothing behind the version can be read, let alone proven: it is only said, and not for a member
+ * that is understood. */
+static void other_version(struct channel *ch, const struct input *in)
+{
+	struct member *m = find_sender(ch, in);
+
+	if (!m || m->pub.up)
+		return;
+	m->pub.version = in->h.version;
+	m->pub.unreadable = true;
+	if (channel_may_tell(&m->version, in->now_ns))
+		channel_tell(ch, m, CHANNEL_VERSION_DIFFERS);
+}
+
 /* All that the clear header can tell. Cheapest first: most garbage ends here. */
 static enum counter check_header(struct channel *ch, struct input *in, struct member **m)
 {
 	enum counter verdict = verdict_of_header[wire_get_header(&in->h, in->data, in->size)];
 
+	if (verdict == COUNTER_MSG_VERSION)
+		other_version(ch, in);
 	if (verdict != COUNTER_MSG_IN)
 		return verdict;
 	if (in->h.cluster_id != ch->params->cluster.id)
@@ -79,7 +108,23 @@ static enum counter handle(struct channel *ch, struct member *m, struct input *i
 	case WIRE_GOODBYE:
 		return goodbye(ch, m, in);
 	default:
-		return in->h.type <= WIRE_BACKUP_ACK ? COUNTER_MSG_IN : COUNTER_MSG_TYPE;
+		return wire_type_known(in->h.type) ? COUNTER_MSG_IN : COUNTER_MSG_TYPE;
+	}
+}
+
+/* The same from a segment: who is alive there need not be on the cluster link. */
+static enum counter handle_segment(struct channel *ch, struct member *m, struct input *in)
+{
+	switch (in->h.type) {
+	case WIRE_CHALLENGE:
+		return boot_challenged(ch, m, in);
+	case WIRE_RESPONSE:
+		return COUNTER_MSG_CHALLENGE_BAD;
+	case WIRE_HELLO: /* the answer to a challenge came with one */
+	case WIRE_ROLE:
+		return COUNTER_MSG_IN;
+	default:
+		return COUNTER_MSG_TYPE;
 	}
 }
 
@@ -101,6 +146,8 @@ static enum counter input_live(struct channel *ch, struct member *m, struct inpu
 		return verdict;
 	if (channel_is_self(ch, m))
 		return impostor(ch, m, in);
+	if (channel_is_segment(in->from))
+		return handle_segment(ch, m, in);
 	liveness_heard(ch, m, in);
 	return handle(ch, m, in);
 }

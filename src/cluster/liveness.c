@@ -50,6 +50,18 @@ static void compare_config(struct channel *ch, struct member *m, uint64_t hash)
 	if (differs != 0 && differs != m->differs)
 		channel_tell(ch, m, CHANNEL_CONFIG_DIFFERS);
 	m->differs = differs;
+	m->pub.config_differs = differs != 0;
+}
+
+/* A member that could speak a newer version does not, as long as this one cannot. */
+static void compare_version(struct channel *ch, struct member *m, uint8_t version)
+{
+	bool told = m->pub.version == version && !m->pub.unreadable;
+
+	m->pub.version = version;
+	m->pub.unreadable = false;
+	if (version != WIRE_VERSION && !told)
+		channel_tell(ch, m, CHANNEL_VERSION_DIFFERS);
 }
 
 /* Whether the group works between us and `m`. It takes a whole dead time to say no, and a hello in
@@ -86,6 +98,7 @@ enum counter liveness_hello(struct channel *ch, struct member *m, struct input *
 		liveness_set(ch, m, true, CHANNEL_MEMBER_UP, in->now_ns);
 	judge_multicast(ch, m, in->now_ns);
 	compare_config(ch, m, hello.config_hash);
+	compare_version(ch, m, in->h.version_max);
 	return COUNTER_MSG_IN;
 }
 

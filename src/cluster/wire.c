@@ -29,6 +29,18 @@ const char *wire_type_name(uint8_t type)
 	}
 }
 
+bool wire_type_known(uint8_t type)
+{
+	switch (type) {
+#define WIRE_TYPE_KNOWN(sym, value, name) case WIRE_##sym:
+		WIRE_TYPE_LIST(WIRE_TYPE_KNOWN)
+#undef WIRE_TYPE_KNOWN
+		return true;
+	default:
+		return false;
+	}
+}
+
 uint64_t wire_segment_id(const char *name)
 {
 	uint64_t h = 0xcbf29ce484222325ULL;

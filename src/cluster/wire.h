@@ -63,13 +63,17 @@
 	X(BACKUP, 16, "backup")                                                                    \
 	X(BACKUP_END, 17, "backup-end")                                                            \
 	X(TAKEN, 18, "taken")                                                                      \
-	X(BACKUP_ACK, 19, "backup-ack")
+	X(BACKUP_ACK, 19, "backup-ack")                                                            \
+	X(ROLE, 20, "role")                                                                        \
+	X(SYNC, 21, "sync")                                                                        \
+	X(SYNC_ASK, 22, "sync-ask")
 
 #define WIRE_TYPE_ENUM(sym, value, name) WIRE_##sym = value,
 enum wire_type { WIRE_TYPE_LIST(WIRE_TYPE_ENUM) };
 #undef WIRE_TYPE_ENUM
 
 const char *wire_type_name(uint8_t type); /* "unknown" for others */
+bool wire_type_known(uint8_t type);
 
 struct wire_header {
 	uint8_t version, version_max, type, key_id, cipher;

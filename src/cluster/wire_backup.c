@@ -2,7 +2,10 @@
 
 #include <assert.h>
 
-#define BACKUP_FLAGS (WIRE_BACKUP_ORIGIN_B | WIRE_BACKUP_REPLIED)
+#define BACKUP_FLAGS (WIRE_BACKUP_ORIGIN_B | WIRE_BACKUP_REPLIED | WIRE_BACKUP_HAND_OVER)
+#define SCALE_MAX 14
+#define SCALE_NONE 255
+#define TAKEN_ENDED 0x80 /* bit of the rank */
 #define ACK_FLAGS WIRE_ACK_WILLING
 
 static bool complete(const struct rcur *c)
@@ -38,10 +41,22 @@ void wire_put_backup_flow(struct wcur *c, const struct wire_backup_flow *m)
 		wcur_u32(c, m->una[i]);
 		wcur_u32(c, m->end[i]);
 	}
+	wcur_u8(c, m->scale[0]);
+	wcur_u8(c, m->scale[1]);
+}
+
+static uint8_t get_scale(struct rcur *c, bool *good)
+{
+	uint8_t scale = rcur_u8(c);
+
+	*good = *good && (scale <= SCALE_MAX || scale == SCALE_NONE);
+	return scale;
 }
 
 bool wire_get_backup_flow(struct rcur *c, struct wire_backup_flow *m)
 {
+	bool good = true;
+
 	memset(m, 0, sizeof(*m));
 	if (!wire_get_key(c, &m->key))
 		return false;
@@ -54,7 +69,9 @@ bool wire_get_backup_flow(struct rcur *c, struct wire_backup_flow *m)
 		m->una[i] = rcur_u32(c);
 		m->end[i] = rcur_u32(c);
 	}
-	return rcur_ok(c) && (m->flags & ~BACKUP_FLAGS) == 0 && m->term <= WIRE_TERM_MAX &&
+	for (unsigned i = 0; i < 2 && m->key.proto == IPPROTO_NUM_TCP; i++)
+		m->scale[i] = get_scale(c, &good);
+	return good && rcur_ok(c) && (m->flags & ~BACKUP_FLAGS) == 0 && m->term <= WIRE_TERM_MAX &&
 	       m->life_ms > 0;
 }
 
@@ -76,7 +93,10 @@ void wire_put_taken(struct wcur *c, const struct wire_taken *m)
 	wcur_u8(c, m->n);
 	for (unsigned i = 0; i < m->n; i++) {
 		wire_put_key(c, &m->v[i].key);
-		wcur_u8(c, m->v[i].rank);
+		assert(m->v[i].rank < TAKEN_ENDED);
+		wcur_u8(c, (uint8_t)(m->v[i].rank | (m->v[i].ended ? TAKEN_ENDED : 0)));
+		if (m->v[i].ended)
+			wcur_u32(c, m->v[i].age_ms);
 	}
 }
 
@@ -90,6 +110,10 @@ bool wire_get_taken(struct rcur *c, struct wire_taken *m)
 		if (!wire_get_key(c, &m->v[i].key))
 			return false;
 		m->v[i].rank = rcur_u8(c);
+		m->v[i].ended = m->v[i].rank & TAKEN_ENDED;
+		m->v[i].rank &= (uint8_t)~TAKEN_ENDED;
+		if (m->v[i].ended)
+			m->v[i].age_ms = rcur_u32(c);
 	}
 	return complete(c);
 }

@@ -16,9 +16,10 @@ struct wire_backup_head {
 void wire_put_backup_head(struct wcur *c, const struct wire_backup_head *m);
 bool wire_get_backup_head(struct rcur *c, struct wire_backup_head *m);
 
-#define WIRE_BACKUP_ORIGIN_B 1 /* endpoint b of the key is the originator */
-#define WIRE_BACKUP_REPLIED 2  /* the responder has answered */
-#define WIRE_BACKUP_FLOW_MAX 68
+#define WIRE_BACKUP_ORIGIN_B 1	/* endpoint b of the key is the originator */
+#define WIRE_BACKUP_REPLIED 2	/* the responder has answered */
+#define WIRE_BACKUP_HAND_OVER 4 /* the sender gives the flow up: take it over now */
+#define WIRE_BACKUP_FLOW_MAX 70
 struct wire_backup_flow {
 	struct flow_key key;
 	uint8_t flags;
@@ -27,6 +28,7 @@ struct wire_backup_flow {
 	uint32_t age_ms, life_ms;
 	/* of TCP alone; by originator / responder */
 	uint32_t una[2], end[2];
+	uint8_t scale[2]; /* window shifts: 0..14, or 255 = not known */
 };
 #define WIRE_TERM_MAX 7
 void wire_put_backup_flow(struct wcur *c, const struct wire_backup_flow *m);
@@ -37,13 +39,17 @@ bool wire_get_backup_flow(struct rcur *c, struct wire_backup_flow *m);
 void wire_put_backup_end(struct wcur *c, uint32_t seq, const struct wire_keys *keys);
 bool wire_get_backup_end(struct rcur *c, uint32_t *seq, struct wire_keys *keys);
 
-/* TAKEN: flows that the sender has taken over from their home. */
+/* TAKEN: flows that the sender has taken over from their home. Some have ended since: then there is
+ * nobody to forward to, and a state that the old home has is that of the same flow only if it is as
+ * old. */
 #define WIRE_TAKEN_MAX 32
 struct wire_taken {
 	uint8_t n; /* 1..WIRE_TAKEN_MAX */
 	struct {
 		struct flow_key key;
-		uint8_t rank; /* as in a confirm */
+		uint8_t rank; /* as in a confirm; of one that has ended, its last */
+		bool ended;
+		uint32_t age_ms; /* of one that has ended: since it began */
 	} v[WIRE_TAKEN_MAX];
 };
 void wire_put_taken(struct wcur *c, const struct wire_taken *m);

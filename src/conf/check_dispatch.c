@@ -333,6 +333,51 @@ static void check_probe(struct reader *r, uint32_t i)
 	check_probe_to(r, i);
 }
 
+/* --- who may play it ------------------------------------------------------------------------- */
+
+static bool is_node(const struct params *p, const struct dispatcher_params *d)
+{
+	for (uint32_t i = 0; i < d->n_nodes; i++)
+		if (strcmp(p->members[d->nodes[i]].name, p->node) == 0)
+			return true;
+	return false;
+}
+
+static void need_nodes(struct reader *r, cfg_t *s, const char *option)
+{
+	if (reader_value(s, option, 0))
+		reader_error(r, reader_option_pos(r, s, option), s, option,
+			     "needs \"nodes\"; without it this node alone plays the dispatcher");
+}
+
+/* HD-19 */
+static void check_nodes(struct reader *r, uint32_t i)
+{
+	const struct params *p = r->params;
+	const struct dispatcher_params *d = &p->dispatchers[i];
+	cfg_t *s = r->dispatcher_section[i];
+	struct report_pos at = reader_option_pos(r, s, "nodes");
+
+	if (cfg_size(s, "nodes") == 0) {
+		need_nodes(r, s, "take-back");
+		need_nodes(r, s, "take-back-delay");
+		return;
+	}
+	if (d->role == DISPATCH_STAGE)
+		reader_error(r, at, s, "nodes",
+			     "goes with role = \"outer\" or \"inner\"; later stages stand in for "
+			     "each other as targets");
+	else if (d->n_nodes == cfg_size(s, "nodes") && !is_node(p, d))
+		reader_error(r, at, s, "nodes",
+			     "this node, \"%s\", is not among them; add it, or leave the "
+			     "dispatcher out",
+			     p->node);
+	else if (cfg_size(s, "nodes") < 2)
+		reader_error(r, at, s, "nodes",
+			     "one alone has nobody to take over from; give at least two, or leave "
+			     "the option out");
+}
+
 /* Weights that differ, but that nothing goes by. */
 static void check_weights(struct reader *r)
 {
@@ -364,6 +409,7 @@ void reader_check_dispatchers(struct reader *r)
 		check_dispatcher_ports(r, i);
 		check_learn(r, i);
 		check_probe(r, i);
+		check_nodes(r, i);
 	}
 	check_one_serves(r);
 	check_weights(r);

@@ -126,6 +126,10 @@ void reader_targets(struct reader *r)
 			return;
 		r->target_section[p->n_targets++] = section;
 		reader_title(r, section, t->name);
+		if (strcmp(t->name, "node") == 0)
+			reader_error(r, reader_section_pos(r, section), section, NULL,
+				     "a target cannot be called \"node\", which stands for the "
+				     "node itself in \"fwclusterctl drain node\"");
 		t->line = reader_section_pos(r, section).line;
 		reader_options(r, section, &schema_target, t);
 		read_target_addresses(r, section, t);
@@ -155,5 +159,7 @@ void reader_dispatchers(struct reader *r)
 		reader_need_list(r, section, "ports", "port beside the firewalls'");
 		reader_names(r, section, "from", SCHEMA_MEMBER, d->from, PARAMS_MEMBERS,
 			     &d->n_from);
+		reader_names(r, section, "nodes", SCHEMA_MEMBER, d->nodes, PARAMS_NODES,
+			     &d->n_nodes);
 	}
 }

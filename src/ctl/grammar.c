@@ -22,12 +22,20 @@ static const struct keyword verbs[] = {
 	[VERB_MONITOR] = {"monitor", 0, "print events as they happen"},
 	[VERB_FLUSH] = {"flush", 0, "forget flows, forward entries or failed queries"},
 	[VERB_WEIGHT] = {"weight", 0, "set the weight of a target, 0 to 256"},
-	[VERB_DRAIN] = {"drain", 0, "send no new flows to a target; open ones go on"},
-	[VERB_UNDRAIN] = {"undrain", 0, "send new flows to a drained target again"},
+	[VERB_DRAIN] = {"drain", 0, "send a target no new flows; or hand over what this node does"},
+	[VERB_UNDRAIN] = {"undrain", 0,
+			  "send new flows to a target again; let this node take part"},
+	[VERB_TAKEOVER] = {"takeover", 0, "let this node play a dispatcher that another plays"},
 	[VERB_RELOAD] = {"reload", 0, "read the configuration again, keeping all flows"},
 	[VERB_LOG] = {"log", 0, "set the log level until the next restart"},
 	[VERB_KEY] = {"key", 0, "make a line for the cluster's key file"},
 	[VERB_HELP] = {"help", 0, "explain a verb"},
+	{NULL, 0, NULL},
+};
+
+/* Beside the name of a target. */
+static const struct keyword drained[] = {
+	{DRAIN_NODE, 0, "this node: its flows and dispatchers go to other nodes, at once"},
 	{NULL, 0, NULL},
 };
 
@@ -328,7 +336,14 @@ static int parse_target(struct command *c, struct rest *r)
 
 	c->target = next_word(r);
 	if (!c->target || !c->target[0])
-		return complain(r, "which target? see \"show targets\"", NULL);
+		return complain(r,
+				c->verb == VERB_TAKEOVER
+					? "which dispatcher? see \"show dispatchers\""
+				: c->verb == VERB_WEIGHT
+					? "which target? see \"show targets\""
+					: "which target, or \"node\" for this one? see \"show "
+					  "targets\"",
+				NULL);
 	if (c->verb == VERB_WEIGHT &&
 	    number(r, "a weight is a number from 0 to 256", 0, PARAMS_WEIGHT_MAX, &weight) < 0)
 		return -EINVAL;
@@ -375,6 +390,7 @@ static int parse_verb(struct command *c, struct rest *r)
 	case VERB_WEIGHT:
 	case VERB_DRAIN:
 	case VERB_UNDRAIN:
+	case VERB_TAKEOVER:
 		return parse_target(c, r);
 	case VERB_KEY:
 		return parse_key(c, r);
@@ -433,17 +449,18 @@ void grammar_help(FILE *out, enum verb topic)
 		[VERB_MONITOR] = "monitor [GROUP...] [FILTER] [count N]",
 		[VERB_FLUSH] = "flush WHAT [--yes]",
 		[VERB_WEIGHT] = "weight TARGET N",
-		[VERB_DRAIN] = "drain TARGET",
-		[VERB_UNDRAIN] = "undrain TARGET",
+		[VERB_DRAIN] = "drain TARGET | node",
+		[VERB_UNDRAIN] = "undrain TARGET | node",
+		[VERB_TAKEOVER] = "takeover DISPATCHER",
 		[VERB_RELOAD] = "reload",
 		[VERB_LOG] = "log LEVEL",
 		[VERB_KEY] = "key generate [ID]",
 		[VERB_HELP] = "help [VERB]",
 	};
 	static const struct keyword *const lists[] = {
-		[VERB_SHOW] = shows, [VERB_MONITOR] = groups, [VERB_FLUSH] = flushes,
-		[VERB_LOG] = levels, [VERB_KEY] = key_verbs,  [VERB_HELP] = verbs,
-		[VERB_COUNT] = NULL,
+		[VERB_SHOW] = shows,	[VERB_MONITOR] = groups,  [VERB_FLUSH] = flushes,
+		[VERB_LOG] = levels,	[VERB_KEY] = key_verbs,	  [VERB_HELP] = verbs,
+		[VERB_DRAIN] = drained, [VERB_UNDRAIN] = drained, [VERB_COUNT] = NULL,
 	};
 
 	if (topic == VERB_COUNT) {
@@ -506,8 +523,9 @@ static void complete_terms(FILE *out, const struct place *p, int n, char *const 
 void grammar_complete(FILE *out, int n, char *const *words)
 {
 	static const struct keyword *const seconds[] = {
-		[VERB_SHOW] = shows,	[VERB_FLUSH] = flushes, [VERB_LOG] = levels,
-		[VERB_KEY] = key_verbs, [VERB_HELP] = verbs,	[VERB_COUNT] = NULL,
+		[VERB_SHOW] = shows,	  [VERB_FLUSH] = flushes, [VERB_LOG] = levels,
+		[VERB_KEY] = key_verbs,	  [VERB_HELP] = verbs,	  [VERB_DRAIN] = drained,
+		[VERB_UNDRAIN] = drained, [VERB_COUNT] = NULL,
 	};
 	struct place place = {.lists = {verbs}};
 	struct choice c;
@@ -551,6 +569,8 @@ const char *grammar_names(int n, char *const *words)
 	verb = (enum verb)(c.keyword - verbs);
 	if (verb == VERB_WEIGHT || verb == VERB_DRAIN || verb == VERB_UNDRAIN)
 		return n == 2 ? "targets" : NULL;
+	if (verb == VERB_TAKEOVER)
+		return n == 2 ? "dispatchers" : NULL;
 	if ((verb != VERB_SHOW && verb != VERB_MONITOR) || n < 3)
 		return NULL;
 	place = (struct place){.filters = MONITOR_FILTERS | FLOW_STATE};

@@ -22,6 +22,7 @@ enum verb {
 	VERB_WEIGHT,
 	VERB_DRAIN,
 	VERB_UNDRAIN,
+	VERB_TAKEOVER,
 	VERB_RELOAD,
 	VERB_LOG,
 	VERB_KEY,
@@ -31,6 +32,9 @@ enum verb {
 
 #define GRAMMAR_GROUPS 8
 
+/* Stands for this node behind drain and undrain; no target has that name. */
+#define DRAIN_NODE "node"
+
 struct command {
 	enum verb verb;
 	const char *what;		    /* show, flush: static text */
@@ -39,7 +43,7 @@ struct command {
 	const char *groups[GRAMMAR_GROUPS]; /* static text */
 	uint64_t count;			    /* monitor: stop after so many events, 0 = never */
 	const char *level;		    /* log: static text */
-	const char *target;		    /* weight, drain, undrain */
+	const char *target;		    /* weight, drain, undrain; takeover: dispatcher */
 	unsigned weight;		    /* weight */
 	unsigned key_id;		    /* key generate */
 	enum verb topic;		    /* help, VERB_COUNT = all */

@@ -7,8 +7,8 @@
 #include "ctl/rows_cells.h"
 
 static const struct column member_columns[] = {
-	{"NAME", false}, {"ID", true},	  {"STATE", false}, {"ADDRESS", false},	 {"SINCE", true},
-	{"HEARD", true}, {"FLOWS", true}, {"PATH", false},  {"SEGMENTS", false},
+	{"NAME", false}, {"ID", true},	  {"STATE", false}, {"ADDRESS", false}, {"SINCE", true},
+	{"HEARD", true}, {"FLOWS", true}, {"PATH", false},  {"CONFIG", false},	{"SEGMENTS", false},
 };
 
 static void heard(struct table *t, const json_t *record)
@@ -54,6 +54,7 @@ static void member_row(struct table *t, const json_t *record)
 	heard(t, record);
 	count(t, record, "flows");
 	word(t, record, "path");
+	word(t, record, "config");
 	segments(t, record);
 }
 
@@ -61,7 +62,7 @@ static const struct column flow_columns[] = {
 	{"PROTO", false},  {"SOURCE", false}, {"DESTINATION", false}, {"STATE", false},
 	{"IN", false},	   {"OUT", false},    {"RULE", false},	      {"AGE", true},
 	{"EXPIRES", true}, {"PACKETS", true}, {"BYTES", true},	      {"HOME", false},
-	{"ASKERS", false}, {"BY", false},
+	{"ASKERS", false}, {"BACKUP", false}, {"BY", false},
 };
 
 static void flow_row(struct table *t, const json_t *record)
@@ -78,6 +79,7 @@ static void flow_row(struct table *t, const json_t *record)
 	both_ways(t, record, "bytes");
 	word(t, record, "home");
 	word(t, record, "askers");
+	word(t, record, "backup");
 	word(t, record, "by");
 }
 
@@ -329,6 +331,10 @@ static void paragraph_status(FILE *out, const json_t *r, bool colour)
 		text_safe(a, health), text_plain(colour));
 	json_array_foreach (problems, i, problem)
 		fprintf(out, "problem   %s\n", text_value(a, problem));
+	if (json_is_number(json_object_get(r, "drained_s")))
+		fprintf(out,
+			"drained   for %s: flows are handed over as soon as they are answered\n",
+			text_duration(a, text_real(r, "drained_s")));
 	json_array_foreach (json_object_get(r, "dispatchers"), i, dispatcher)
 		paragraph_dispatcher(out, dispatcher);
 	if (json_is_true(json_object_get(r, "cluster")))

@@ -6,10 +6,11 @@
 #include "ctl/rows_cells.h"
 
 static const struct column dispatcher_columns[] = {
-	{"DISPATCHER", false}, {"ROLE", false}, {"PORT", false},    {"ALGORITHM", false},
-	{"PATH", false},       {"ID", true},	{"ADDRESS", false}, {"MAC", false},
-	{"STATE", false},      {"SINCE", true}, {"WEIGHT", true},   {"FLOWS", true},
-	{"PACKETS", true},     {"BYTES", true}, {"PROBE", false},   {"WHY", false},
+	{"DISPATCHER", false}, {"ROLE", false},	  {"HERE", false}, {"PORT", false},
+	{"ALGORITHM", false},  {"PATH", false},	  {"ID", true},	   {"ADDRESS", false},
+	{"MAC", false},	       {"STATE", false},  {"SINCE", true}, {"WEIGHT", true},
+	{"FLOWS", true},       {"PACKETS", true}, {"BYTES", true}, {"PROBE", false},
+	{"WHY", false},
 };
 
 static void probe(struct table *t, const json_t *path)
@@ -25,10 +26,26 @@ static void probe(struct table *t, const json_t *path)
 			    state, text_duration(buf, text_real(p, "age_s")));
 }
 
+/* What this node is of it: "active", "standby for fw-a", ... */
+static void here(struct table *t, const json_t *record)
+{
+	const json_t *takeover = json_object_get(record, "takeover");
+	const char *s = text_field(takeover, "state", "-");
+	const char *active = text_field(takeover, "active", NULL);
+
+	if (!json_is_object(takeover))
+		table_cell(t, TINT_NONE, "alone");
+	else if (strcmp(s, "standby") == 0 && active)
+		table_cellf(t, TINT_NONE, "standby for %.40s", active);
+	else
+		table_cell(t, strcmp(s, "active") == 0 ? TINT_GOOD : TINT_WARN, s);
+}
+
 static void path_row(struct table *t, const json_t *record, const json_t *path)
 {
 	word(t, record, "dispatcher");
 	word(t, record, "role");
+	here(t, record);
 	word(t, record, "firewall_port");
 	word(t, record, "algorithm");
 	word(t, path, "path");
@@ -55,6 +72,7 @@ static void dispatcher_row(struct table *t, const json_t *record)
 		n_up += strcmp(text_field(path, "state", "-"), "up") == 0;
 	word(t, record, "dispatcher");
 	word(t, record, "role");
+	here(t, record);
 	word(t, record, "firewall_port");
 	word(t, record, "algorithm");
 	for (unsigned k = 0; k < 4; k++) /* path, id, address, mac */

@@ -1,5 +1,6 @@
 #include "ctl/run.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -179,6 +180,24 @@ static void say_weight(const json_t *record)
 	putchar('\n');
 }
 
+static void say_drain(const json_t *record)
+{
+	char name[TEXT_ROOM];
+
+	printf("%s: %s, home of %" PRIu64 " flows\n",
+	       text_safe(name, text_field(record, "node", "-")),
+	       json_is_true(json_object_get(record, "drained")) ? "drained" : "not drained",
+	       text_number(record, "flows"));
+}
+
+static void say_takeover(const json_t *record)
+{
+	char name[TEXT_ROOM], state[TEXT_ROOM];
+
+	printf("%s: %s here\n", text_safe(name, text_field(record, "dispatcher", "-")),
+	       text_safe(state, text_field(record, "state", "-")));
+}
+
 static void say_level(const json_t *record)
 {
 	char buf[TEXT_ROOM];
@@ -217,11 +236,21 @@ static enum exit_code talk(const struct options *o, const struct command *c, str
 			       "weight", say_weight);
 	case VERB_DRAIN:
 	case VERB_UNDRAIN:
+		if (strcmp(c->target, DRAIN_NODE) == 0)
+			return command(o, r,
+				       json_pack("{s:s, s:b}", "verb",
+						 c->verb == VERB_DRAIN ? "drain" : "undrain",
+						 "node", 1),
+				       "drain", say_drain);
 		return command(o, r,
 			       json_pack("{s:s, s:s}", "verb",
 					 c->verb == VERB_DRAIN ? "drain" : "undrain", "target",
 					 c->target),
 			       "weight", say_weight);
+	case VERB_TAKEOVER:
+		return command(o, r,
+			       json_pack("{s:s, s:s}", "verb", "takeover", "dispatcher", c->target),
+			       "takeover", say_takeover);
 	case VERB_LOG:
 		return command(o, r, json_pack("{s:s, s:s}", "verb", "log", "level", c->level),
 			       "log", say_level);

@@ -178,18 +178,50 @@ bool daemon_reload(struct daemon *d, char *message, size_t size)
 /* --- signals and timers ------------------------------------------------------------------------
  */
 
+/* What was handed over may still come here for a moment, and is forwarded. */
+static void leave_further(struct daemon *d)
+{
+	if (!d->leaving || engine_leaving(d->engine))
+		return;
+	engine_goodbye(d->engine, daemon_now_ns(), d->actions);
+	loop_carry_out(d);
+	event_base_loopexit(d->base, NULL);
+}
+
 static void on_stop(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
 
 	(void)what;
 	sd_notify(0, "STOPPING=1");
-	if (sig != SIGQUIT) {
-		log_notice("stopping on signal %d, saying goodbye to the cluster", (int)sig);
-		engine_goodbye(d->engine, daemon_now_ns(), d->actions);
-		loop_carry_out(d);
+	if (sig == SIGQUIT || d->leaving) {
+		event_base_loopexit(d->base, NULL);
+		return;
 	}
-	event_base_loopexit(d->base, NULL);
+	log_notice("stopping on signal %d, saying goodbye to the cluster", (int)sig);
+	d->leaving = true;
+	engine_leave(d->engine, daemon_now_ns(), d->actions);
+	loop_carry_out(d);
+	leave_further(d);
+	loop_arm(d);
+}
+
+/* Nobody is told: for the others this node goes on. */
+static void on_restart(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->leaving || !handover_possible(d)) {
+		if (!d->leaving)
+			log_warning("restart: nobody keeps the tables: neither systemd nor "
+				    "\"restart-state\"; flows will be lost");
+		on_stop(sig, what, arg);
+		return;
+	}
+	sd_notify(0, "STOPPING=1");
+	log_notice("restarting on signal %d, handing over the tables", (int)sig);
+	d->restarting = true;
+	event_base_loopbreak(d->base);
 }
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
@@ -231,6 +263,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	loop_carry_out(d);
 	offloads_carry_out(d);
 	l7_news(d);
+	leave_further(d);
 	loop_arm(d);
 	d->rounds++;
 }
@@ -277,6 +310,7 @@ static void add_timers(struct daemon *d)
 	add_signal(d, &n, SIGTERM, on_stop);
 	add_signal(d, &n, SIGINT, on_stop);
 	add_signal(d, &n, SIGQUIT, on_stop);
+	add_signal(d, &n, DAEMON_RESTART, on_restart);
 	add_signal(d, &n, SIGHUP, on_reload);
 	add_signal(d, &n, SIGUSR1, on_summary);
 	add_signal(d, &n, SIGUSR2, on_debug);
@@ -343,6 +377,7 @@ static int daemon_open(struct daemon *d)
 		log_error("privileges: %s", err);
 		return -1;
 	}
+	handover_take(d);
 	return 0;
 }
 
@@ -356,7 +391,7 @@ static void daemon_close(struct daemon *d)
 	loop_close_cluster(d);
 	loop_close_ports(d);
 	host_close(d);
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < DAEMON_SIGNALS; i++)
 		if (d->signals[i])
 			event_free(d->signals[i]);
 	if (d->timer)
@@ -380,7 +415,13 @@ static int daemon_loop(struct daemon *d)
 		   d->params->cluster.enabled ? "in a cluster" : "alone");
 	on_timer(-1, 0, d);
 	sd_notifyf(0, "READY=1\nSTATUS=node %s", d->params->node);
-	return event_base_dispatch(d->base) < 0 ? 1 : d->exit_status;
+	if (event_base_dispatch(d->base) < 0)
+		return 1;
+	if (d->restarting && !handover_save(d)) {
+		engine_goodbye(d->engine, daemon_now_ns(), d->actions);
+		loop_carry_out(d);
+	}
+	return d->exit_status;
 }
 
 static int daemon_test(const struct daemon_options *options)

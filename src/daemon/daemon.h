@@ -8,6 +8,7 @@
  *   requests.c  the control socket
  *   checks.c    health and load of targets
  *   offloads.c  flows that the kernel passes on by the engine's orders
+ *   handover.c  tables from one process to the next, at a restart
  *   l7*.c       services by L7: private stack, listeners, proxy (l7.h)
  */
 #ifndef DAEMON_DAEMON_H
@@ -25,6 +26,10 @@
 #include "io/offloader.h"
 #include "io/port.h"
 #include "io/udp.h"
+
+#define DAEMON_SIGNALS 8
+/* The next process goes on with the tables (RestartKillSignal= of the unit). */
+#define DAEMON_RESTART SIGRTMIN
 
 struct daemon_options {
 	const char *file;
@@ -64,7 +69,7 @@ struct daemon {
 	struct actions *actions;
 	struct event_base *base;
 	struct event *timer, *watchdog, *retry, *netlink_event, *control_event;
-	struct event *signals[8];
+	struct event *signals[DAEMON_SIGNALS];
 	struct event *udp_events[2];
 	uint64_t armed_ns;
 	uint64_t start_ns;
@@ -83,7 +88,7 @@ struct daemon {
 	uint64_t rounds, rounds_seen; /* progress of the loop, for the watchdog */
 	uint64_t status_ns;
 	int exit_status;
-	bool reloading;
+	bool reloading, leaving, restarting;
 };
 
 /* Runs until told to stop; the exit status. */
@@ -91,6 +96,14 @@ int daemon_run(const struct daemon_options *options);
 uint64_t daemon_now_ns(void);
 /* Read the configuration again; false, with the reason in `message`, when the old one stays. */
 bool daemon_reload(struct daemon *d, char *message, size_t size);
+
+/* handover.c */
+/* Whether anybody keeps the tables while no process runs. */
+bool handover_possible(const struct daemon *d);
+/* The last thing before the end: false, said in the log, when nobody has them now. */
+bool handover_save(struct daemon *d);
+/* After all has been opened, and before the first round: what the process before has left. */
+void handover_take(struct daemon *d);
 
 /* loop.c */
 int loop_open_ports(struct daemon *d);

@@ -61,11 +61,11 @@ struct l7_log_file *l7_log_open(const struct params *params)
 	return g;
 }
 
-static void log_lost(struct l7_log_file *g, int error)
+static void log_gave_up(struct l7_log_file *g, size_t done, int error)
 {
 	uint64_t now = daemon_now_ns();
 
-	for (size_t i = 0; i < g->used; i++)
+	for (size_t i = done; i < g->used; i++)
 		g->lost += g->lines[i] == '\n';
 	if (g->said_ns != 0 && now < g->said_ns + LOG_SAY_NS)
 		return;
@@ -87,7 +87,7 @@ void l7_log_flush(struct l7_log_file *g)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			log_lost(g, n < 0 ? errno : EIO);
+			log_gave_up(g, done, n < 0 ? errno : EIO);
 			break;
 		}
 		done += (size_t)n;

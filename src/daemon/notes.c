@@ -65,6 +65,7 @@ static enum log_level note_level(enum note_type t)
 	case NOTE_MEMBER_UP:
 	case NOTE_MEMBER_LEFT:
 	case NOTE_MEMBER_RESTART:
+	case NOTE_ROLE:
 	case NOTE_PORT_UP:
 	case NOTE_PORT_DOWN:
 	case NOTE_PATH_UP:
@@ -79,15 +80,15 @@ static enum log_level note_level(enum note_type t)
 	}
 }
 
-static const char *note_hint(enum note_type t)
+static const char *note_hint(const struct note *n)
 {
-	switch (t) {
+	switch (n->type) {
 	case NOTE_WRONG_KEY:
 		return ", its messages are ignored; compare the key files";
 	case NOTE_DUPLICATE_ID:
 		return ", give every member an id of its own";
 	case NOTE_CONFIG_DIFFERS:
-		return ", compare the member lists and cluster sections";
+		return n->detail ? "" : ", compare the member lists and cluster sections";
 	default:
 		return "";
 	}
@@ -120,6 +121,8 @@ static void line_subjects(struct line *l, const struct params *p, const struct n
 		line_add(l, ": member \"%s\"", p->members[n->member].name);
 	if (n->port != PARAMS_NO_PORT && n->port < p->n_ports)
 		line_add(l, ": port \"%s\"", p->ports[n->port].name);
+	if (n->dispatcher < p->n_dispatchers)
+		line_add(l, ": dispatcher \"%s\"", p->dispatchers[n->dispatcher].name);
 	if (n->path < p->n_paths)
 		line_add(l, ": path \"%s\"", p->paths[n->path].name);
 	if (n->service < p->n_services)
@@ -149,7 +152,7 @@ static void note_log(const struct daemon *d, const struct note *n)
 	line_subjects(&line, d->params, n);
 	snprintf(fields, sizeof(fields), "FWC_EVENT=%s\nFWC_REASON=%s", note_name(n->type),
 		 drop_name(n->reason));
-	log_event(note_level(n->type), fields, "%s%s", line.text, note_hint(n->type));
+	log_event(note_level(n->type), fields, "%s%s", line.text, note_hint(n));
 }
 
 /* The only use of the wall clock: what a person reads. */

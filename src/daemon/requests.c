@@ -58,6 +58,15 @@ static json_t *show_ports(const struct daemon *d)
 	return list;
 }
 
+static json_t *show_status(const struct daemon *d, uint64_t now)
+{
+	json_t *list = view_status(d->engine, PACKAGE_VERSION, now);
+
+	json_object_set_new(json_array_get(list, 0), "log_lost",
+			    json_integer((json_int_t)log_lost()));
+	return list;
+}
+
 static json_t *show_version(void)
 {
 	return json_pack("[{s:s, s:{s:s, s:s, s:s, s:s}}]", "version", PACKAGE_VERSION, "libraries",
@@ -99,7 +108,7 @@ static json_t *request_show(struct daemon *d, const json_t *request)
 	    strcmp(what, "matching") == 0)
 		return show_paged(d, what, request);
 	if (strcmp(what, "status") == 0)
-		return answer(d, what, view_status(d->engine, PACKAGE_VERSION, now));
+		return answer(d, what, show_status(d, now));
 	if (strcmp(what, "members") == 0)
 		return answer(d, what, view_members(d->engine, now));
 	if (strcmp(what, "queries") == 0)
@@ -207,6 +216,25 @@ static json_t *request_log(struct daemon *d, const json_t *request)
 	return refuse(d, "usage", "log error, warning, notice, info or debug");
 }
 
+/* --- drain, undrain: this node -----------------------------------------------------------------
+ */
+
+static json_t *request_drain_node(struct daemon *d, bool drain)
+{
+	int rc = engine_drain_node(d->engine, drain, daemon_now_ns(), d->actions);
+
+	if (rc == -EOPNOTSUPP)
+		return refuse(d, "refused",
+			      "nobody can take over what this node does: no backup homes (option "
+			      "\"backup\"), no dispatcher with other nodes");
+	if (rc < 0)
+		return refuse(d, "refused", "no other member that takes flows is up");
+	loop_carry_out(d);
+	loop_arm(d);
+	log_notice("%s: this node, by the control socket", drain ? "drain" : "undrain");
+	return answer(d, "drain", view_drain(d->engine));
+}
+
 /* --- targets: weight, drain, undrain -----------------------------------------------------------
  */
 
@@ -251,6 +279,8 @@ static json_t *request_target(struct daemon *d, const char *verb, const json_t *
 	const json_t *weight = json_object_get(request, "weight");
 	int rc;
 
+	if (json_is_true(json_object_get(request, "node")) && strcmp(verb, "weight") != 0)
+		return request_drain_node(d, strcmp(verb, "drain") == 0);
 	if (!target)
 		return refuse(d, "usage", "which target?");
 	rc = target_command(d, verb, target, weight);
@@ -265,6 +295,44 @@ static json_t *request_target(struct daemon *d, const char *verb, const json_t *
 	else
 		log_notice("%s: target \"%s\", by the control socket", verb, target);
 	return answer(d, "weight", view_weight(d->engine, target));
+}
+
+/* --- takeover ----------------------------------------------------------------------------------
+ */
+
+static json_t *refuse_takeover(const struct daemon *d, const char *name, int rc)
+{
+	char text[256];
+
+	if (strlen(name) >= PARAMS_NAME)
+		name = "...";
+	if (rc == -ENOENT)
+		snprintf(text, sizeof(text), "no dispatcher \"%s\"; see \"show dispatchers\"",
+			 name);
+	else if (rc == -EINVAL)
+		snprintf(text, sizeof(text),
+			 "dispatcher \"%s\" has no other node (option \"nodes\"): it is played "
+			 "here",
+			 name);
+	else
+		snprintf(text, sizeof(text), "a port of dispatcher \"%s\" is down here", name);
+	return refuse(d, "refused", text);
+}
+
+static json_t *request_takeover(struct daemon *d, const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "dispatcher"));
+	int rc;
+
+	if (!name)
+		return refuse(d, "usage", "which dispatcher?");
+	rc = engine_take_over(d->engine, name, daemon_now_ns(), d->actions);
+	if (rc < 0)
+		return refuse_takeover(d, name, rc);
+	loop_carry_out(d);
+	loop_arm(d);
+	log_notice("takeover: dispatcher \"%s\", by the control socket", name);
+	return answer(d, "takeover", view_takeover(d->engine, name));
 }
 
 static bool is_target_verb(const char *verb)
@@ -286,7 +354,7 @@ static json_t *request_handle(void *arg, struct control_client *cl, const json_t
 	if (strcmp(verb, "monitor") == 0)
 		return request_monitor(d, cl, request);
 	if (strcmp(verb, "flush") != 0 && strcmp(verb, "reload") != 0 && strcmp(verb, "log") != 0 &&
-	    !is_target_verb(verb))
+	    strcmp(verb, "takeover") != 0 && !is_target_verb(verb))
 		return refuse(d, "usage", "unknown verb");
 	if (!admin)
 		return refuse(d, "refused", "only root and the daemon's own user may do that");
@@ -296,6 +364,8 @@ static json_t *request_handle(void *arg, struct control_client *cl, const json_t
 		return request_reload(d);
 	if (is_target_verb(verb))
 		return request_target(d, verb, request);
+	if (strcmp(verb, "takeover") == 0)
+		return request_takeover(d, request);
 	return request_log(d, request);
 }
 

@@ -107,22 +107,36 @@ uint32_t dflow_timeout(const struct dflow *f, const struct dispatcher_params *p)
 static void dflow_weigh(struct dispatch *d, struct dflow *f, bool counted);
 static void dflow_release_affinity(struct dispatch *d, struct dflow *f);
 
+void dflow_settle(struct dispatch *d, struct dflow *f)
+{
+	if (f->state >= DFLOW_CLOSING)
+		dflow_weigh(d, f, false);
+	if (f->state == DFLOW_CLOSED)
+		dflow_release_affinity(d, f);
+}
+
 void dflow_touch(struct dispatch *d, struct dflow *f, const struct pkt *pkt, unsigned side)
 {
 	const struct dispatcher *x = &d->dispatchers[f->entry.key.zone];
 	bool half = f->flags & DFLOW_HALF, ack_fits = half && dflow_ack_fits(f, pkt, side);
+	uint8_t state = f->state;
 
 	dflow_count(f, side, pkt->ip_len);
 	dflow_track(f, pkt, side);
 	if (half && dflow_confirmed(d, f, pkt, side, ack_fits)) {
 		f->flags = (uint8_t)(f->flags & ~DFLOW_HALF);
 		d->n_opening--;
+		replica_changed(d, f);
 	}
 	if (f->state >= DFLOW_CLOSING)
-		dflow_weigh(d, f, false);
-	if (f->state == DFLOW_CLOSED)
-		dflow_release_affinity(d, f);
+		dflow_settle(d, f);
 	flow_table_arm(d->flows, f, d->node->now_ns, dflow_timeout(f, x->params));
+	if (d->replica) {
+		if (f->state != state)
+			replica_changed(d, f);
+		else
+			replica_seen(d, f, dflow_timeout(f, x->params));
+	}
 	if (d->node->offload) {
 		d->touched = flow_table_index(d->flows, f);
 		d->touched_side = side;
@@ -251,6 +265,7 @@ void dflow_set_path(struct dispatch *d, struct dflow *f, uint16_t path, enum dfl
 	f->path = path;
 	f->path_by = (unsigned)by & 15;
 	dflow_weigh(d, f, counted);
+	replica_changed(d, f);
 }
 
 void dflow_set_target(struct dispatch *d, struct dflow *f, uint16_t target, enum dflow_by by)
@@ -263,6 +278,21 @@ void dflow_set_target(struct dispatch *d, struct dflow *f, uint16_t target, enum
 		d->targets[target].flows_total++;
 	f->target = target;
 	f->target_by = (unsigned)by & 15;
+	dflow_weigh(d, f, counted);
+	replica_changed(d, f);
+}
+
+void dflow_begin_resume(struct dispatch *d, struct dflow *f)
+{
+	dflow_weigh(d, f, false);
+	f->flags = (uint8_t)(f->flags & ~DFLOW_HALF);
+	d->n_opening--;
+}
+
+void dflow_resume(struct dispatch *d, struct dflow *f, bool counted)
+{
+	if (f->flags & DFLOW_HALF)
+		d->n_opening++;
 	dflow_weigh(d, f, counted);
 }
 
@@ -304,6 +334,7 @@ void dflow_remove(struct dispatch *d, struct dflow *f, enum drop reason)
 	dispatch_note(d, NOTE_FLOW_ENDED, f, reason == DROP_NONE ? NULL : drop_name(reason));
 	dflow_offload_end(d, f);
 	d->touched = FLOW_NO_INDEX;
+	replica_gone(d, f);
 	dflow_release_affinity(d, f);
 	dflow_weigh(d, f, false);
 	if (f->flags & DFLOW_HALF)
@@ -377,12 +408,16 @@ void dflow_reset(struct dispatch *d, struct dflow *f)
 
 static void dflow_due(void *arg, void *entry)
 {
+	struct dispatch *d = arg;
 	struct dflow *f = entry;
 
 	if (f->flags & DFLOW_TWIN) /* lives as long as its flow */
 		return;
-	if (!dflow_offload_take(arg, f))
-		dflow_remove(arg, f, DROP_NONE);
+	if (!dflow_offload_take(d, f)) {
+		dflow_remove(d, f, DROP_NONE);
+		return;
+	}
+	replica_seen(d, f, dflow_timeout(f, d->dispatchers[f->entry.key.zone].params));
 }
 
 /* A firewall or target has gone down: its flows are reset where they are not to be moved. Those
@@ -393,6 +428,10 @@ static void dflow_sweep_one(struct dispatch *d, struct dflow *f)
 	bool path_down = f->path != PARAMS_NONE && !x->path_candidates[f->path].up;
 	bool target_down = f->target != PARAMS_NONE && !target_usable(d, f->target);
 
+	/* Flows of another node's, which may see more: what happens to them it decides and tells.
+	 */
+	if (!takeover_is_active(d, f->entry.key.zone))
+		return;
 	if (path_down && x->params->path_down == DOWN_RESET) {
 		dflow_reset(d, f);
 		dflow_remove(d, f, DROP_PATH_DOWN);
@@ -400,6 +439,12 @@ static void dflow_sweep_one(struct dispatch *d, struct dflow *f)
 		dflow_reset(d, f);
 		dflow_remove(d, f, DROP_TARGET_DOWN);
 	}
+}
+
+void dflow_sweep_soon(struct dispatch *d)
+{
+	d->sweeping = true;
+	d->sweep_pos = 0;
 }
 
 static void dflow_sweep(struct dispatch *d)

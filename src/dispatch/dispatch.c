@@ -533,7 +533,11 @@ bool dispatch_probe(struct dispatch *d, struct pkt *pkt)
 
 void dispatch_message(struct dispatch *d, struct channel_message *msg)
 {
-	if (msg->type == WIRE_TARGETS)
+	if (msg->type == WIRE_ROLE)
+		takeover_message(d, msg);
+	else if (msg->type == WIRE_SYNC || msg->type == WIRE_SYNC_ASK)
+		replica_message(d, msg);
+	else if (msg->type == WIRE_TARGETS)
 		target_message(d, msg);
 	else if (msg->type == WIRE_WHO_HAS || msg->type == WIRE_HAVE)
 		finds_message(d, msg);
@@ -557,6 +561,7 @@ uint64_t dispatch_tick(struct dispatch *d)
 	next = earlier(next, dflow_tick(d));
 	next = earlier(next, finds_tick(d));
 	next = earlier(next, legs_tick(d));
+	next = earlier(next, replica_tick(d));
 	affinity_expire(d->affinities, now, AFFINITY_BUDGET);
 	for (uint32_t i = 0; i < d->n_dispatchers; i++) {
 		struct dispatcher *x = &d->dispatchers[i];
@@ -572,7 +577,7 @@ uint32_t dispatch_flush(struct dispatch *d)
 	struct dflow *f;
 
 	while (d->flows && (f = flow_table_next(d->flows, &pos))) {
-		if (f->flags & DFLOW_TWIN)
+		if (f->flags & DFLOW_TWIN || !takeover_is_active(d, f->entry.key.zone))
 			continue;
 		dflow_remove(d, f, DROP_FLUSHED);
 		n++;

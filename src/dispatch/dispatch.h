@@ -24,7 +24,8 @@
  * (services by L7), leg.c and leg_table.c (connections by MAC), find.c (who is connected to a
  * server?), stage.c (path by stamp and message), path.c (firewalls: MAC addresses, probes,
  * verdicts), target.c (weights, load, health verdicts, sharing between dispatchers), dflow.c (the
- * life of a flow).
+ * life of a flow), takeover*.c (several nodes for one dispatcher), replica*.c (and
+ * their tables).
  */
 #ifndef DISPATCH_DISPATCH_H
 #define DISPATCH_DISPATCH_H
@@ -37,7 +38,9 @@
 #include "dispatch/affinity.h"
 #include "dispatch/choice.h"
 #include "dispatch/flow.h"
+#include "dispatch/replica.h"
 #include "dispatch/service.h"
+#include "dispatch/takeover.h"
 #include "flow/frag.h"
 #include "flow/table.h"
 #include "node/node.h"
@@ -59,6 +62,7 @@ struct path {
 	/* probes */
 	uint64_t nonce[2], sent_ns;
 	uint16_t sequence;
+	uint16_t probe_id;  /* of echo requests; 0: the path's own */
 	uint32_t good, bad; /* in a row */
 	bool waiting;
 	bool failed;	   /* the verdict; the candidate is up when it is not, and on the segment */
@@ -137,6 +141,8 @@ struct dispatch {
 	struct channel *channel; /* NULL without a cluster */
 	uint64_t start_ns;
 
+	struct replica *replica;   /* NULL like takeover */
+	struct takeover *takeover; /* NULL: no other node may play a dispatcher of this one */
 	uint16_t port_dispatcher[PARAMS_PORTS]; /* index, or PARAMS_NONE */
 	bool has_stack;				/* some service may be by L7 */
 	struct leg_table *legs;			/* NULL: nothing is delivered by MAC for L7 */
@@ -217,7 +223,8 @@ void dispatch_packet(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup
  * judges own addresses, since with outer and inner in one process both ends of a probe are own. */
 bool dispatch_probe(struct dispatch *d, struct pkt *pkt);
 
-/* A proven message: WIRE_PATH, WIRE_PATH_ASK, WIRE_TARGETS, WIRE_WHO_HAS, WIRE_HAVE. */
+/* A proven message: WIRE_PATH, WIRE_PATH_ASK, WIRE_TARGETS, WIRE_WHO_HAS, WIRE_HAVE, WIRE_ROLE,
+ * WIRE_SYNC, WIRE_SYNC_ASK. */
 void dispatch_message(struct dispatch *d, struct channel_message *msg);
 void dispatch_members_changed(struct dispatch *d);
 void dispatch_member_up(struct dispatch *d, uint32_t member);
@@ -298,10 +305,16 @@ struct dflow *dflow_new(struct dispatch *d, const struct dispatch_lookup *l);
  * key is taken. */
 bool dflow_add_twin(struct dispatch *d, struct dflow *f, const struct pkt_tuple *t,
 		    uint8_t version);
+/* One that was known before a restart: new, it weighs nothing and does not give way, until it is
+ * what it was (flags, path, target). */
+void dflow_begin_resume(struct dispatch *d, struct dflow *f);
+void dflow_resume(struct dispatch *d, struct dflow *f, bool counted);
 void dflow_remove(struct dispatch *d, struct dflow *f, enum drop reason);
 /* Path and target of a flow; the counters of who has how many flows follow. */
 void dflow_set_path(struct dispatch *d, struct dflow *f, uint16_t path, enum dflow_by by);
 void dflow_set_target(struct dispatch *d, struct dflow *f, uint16_t target, enum dflow_by by);
+/* Its state was set by hand: it is counted among the open ones, or not. */
+void dflow_settle(struct dispatch *d, struct dflow *f);
 /* After every packet: count, follow, arm. */
 void dflow_touch(struct dispatch *d, struct dflow *f, const struct pkt *pkt, unsigned side);
 /* Tell both sides of a TCP flow by resets, as far as they are reached and their numbers known. */
@@ -314,6 +327,8 @@ bool dflow_reset_frame(struct dispatch *d, const struct pkt_tuple *tuple, uint8_
 struct pkt_tuple dflow_tuple(const struct dflow *f, unsigned side);
 /* The client of a flow of a service. */
 struct ipaddr dflow_client(const struct dflow *f);
+/* Flows of firewalls and targets that are down are to be looked for. */
+void dflow_sweep_soon(struct dispatch *d);
 uint64_t dflow_tick(struct dispatch *d);
 
 /* dflow_offload.c: nothing is done when the kernel passes nothing on */
@@ -441,6 +456,9 @@ bool path_probe(struct dispatch *d, struct dispatcher *x, struct pkt *pkt);
 uint16_t path_by_id(const struct params *p, uint16_t id); /* index or PARAMS_NONE */
 /* A frame has come from that firewall: it is there, even if its answers to ARP get lost. */
 void path_heard(struct dispatch *d, const struct dispatcher *x, uint16_t path);
+/* As the node that plays the dispatcher says; `mac` NULL: it does not know. */
+void path_told(struct dispatch *d, struct dispatcher *x, uint16_t path, const struct macaddr *mac,
+	       bool failed);
 uint64_t path_tick(struct dispatch *d);
 
 /* target.c */

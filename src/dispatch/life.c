@@ -320,6 +320,10 @@ int dispatch_init(struct dispatch *d, struct node *node, struct channel *channel
 		rc = dispatch_make_tables(d, seed);
 	if (rc == 0)
 		rc = dispatch_start(d);
+	if (rc == 0)
+		rc = replica_init(d);
+	if (rc == 0)
+		rc = takeover_init(d);
 	if (rc < 0)
 		dispatch_fini(d);
 	return rc;
@@ -330,6 +334,8 @@ void dispatch_fini(struct dispatch *d)
 	struct tables t = dispatch_tables(d);
 
 	tables_free(&t);
+	takeover_fini(d);
+	replica_fini(d);
 	finds_fini(d);
 	legs_fini(d);
 	flow_table_free(d->flows);
@@ -345,6 +351,7 @@ int dispatch_configure(struct dispatch *d, const struct params *params)
 	const struct params *before = d->params;
 	struct tables old, t;
 	struct maps *m;
+	int rc;
 
 	if (d->n_dispatchers == 0) {
 		d->params = params;
@@ -369,7 +376,9 @@ int dispatch_configure(struct dispatch *d, const struct params *params)
 	flows_remap(d, m);
 	legs_configure(d, before);
 	free(m);
-	return 0;
+	rc = replica_configure(d);
+	takeover_configure(d, before);
+	return rc;
 }
 
 /* --- members

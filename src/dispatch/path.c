@@ -5,8 +5,10 @@
  *   this dispatcher ──echo request──▶ firewall ──▶ the other dispatcher
  *                   ◀──echo reply──── the same ◀──
  *
- * A probe has to come back by the firewall that it went through, and brings back a nonce. Without
- * probes a firewall counts as up while it answers ARP, for which it is asked once a second.
+ * A probe has to come back by the firewall that it went through, and brings back a nonce. To the
+ * firewall the probes are a flow, which it may have handed to another, or mistake for one of
+ * before: when probes do not come back the next are of another flow. Without probes a firewall
+ * counts as up while it answers ARP, for which it is asked once a second.
  */
 #include <string.h>
 
@@ -59,8 +61,7 @@ static void path_candidate(struct dispatch *d, struct dispatcher *x, uint16_t i)
 	x->path_candidates[i].up = up;
 	node_void_offload(d->node);
 	x->paths_stale = true;
-	d->sweeping = true;
-	d->sweep_pos = 0;
+	dflow_sweep_soon(d);
 }
 
 static void path_verdict(struct dispatch *d, struct dispatcher *x, uint16_t i, bool failed,
@@ -89,6 +90,30 @@ static void path_hit(struct dispatch *d, struct dispatcher *x, uint16_t i)
 		path_verdict(d, x, i, false, "probes come back");
 }
 
+static uint16_t path_probe_id(const struct dispatch *d, const struct dispatcher *x, uint16_t i)
+{
+	return x->paths[i].probe_id ? x->paths[i].probe_id : d->params->paths[i].id;
+}
+
+static bool path_has_probe_id(const struct dispatch *d, const struct dispatcher *x, uint16_t id)
+{
+	for (uint16_t i = 0; i < d->params->n_paths; i++)
+		if (path_probe_id(d, x, i) == id)
+			return true;
+	return false;
+}
+
+/* By an id that no path has: members of a cluster of firewalls share what they know of flows. */
+static void path_other_flow(struct dispatch *d, struct dispatcher *x, uint16_t i)
+{
+	uint16_t id;
+
+	do
+		id = (uint16_t)(rng_u64(&d->node->rng) & (PROBE_ID_BACK - 1));
+	while (id == 0 || path_has_probe_id(d, x, id));
+	x->paths[i].probe_id = id;
+}
+
 static void path_miss(struct dispatch *d, struct dispatcher *x, uint16_t i, const char *why)
 {
 	struct path *p = &x->paths[i];
@@ -96,6 +121,8 @@ static void path_miss(struct dispatch *d, struct dispatcher *x, uint16_t i, cons
 	p->waiting = false;
 	p->good = 0;
 	p->bad++;
+	if (p->bad % x->params->probe.fall == 0)
+		path_other_flow(d, x, i);
 	if (p->failed || p->bad >= x->params->probe.fall)
 		path_verdict(d, x, i, true, why);
 }
@@ -203,6 +230,21 @@ uint16_t path_by_mac(struct dispatch *d, struct dispatcher *x, const struct maca
 	return PARAMS_NONE;
 }
 
+void path_told(struct dispatch *d, struct dispatcher *x, uint16_t i, const struct macaddr *mac,
+	       bool failed)
+{
+	struct path *p = &x->paths[i];
+
+	if (mac && !(p->has_mac && macaddr_eq(&p->mac, mac))) {
+		p->has_mac = true;
+		p->mac = *mac;
+		path_index(d, x);
+	}
+	p->good = p->bad = 0;
+	p->waiting = false;
+	path_verdict(d, x, i, failed, "as the node says that plays the dispatcher");
+}
+
 /* --- where they are --------------------------------------------------------------------------- */
 
 /* The first of its addresses that lies in a network of the firewall-port. The host's addresses are
@@ -262,7 +304,7 @@ static const struct ipaddr *path_source(const struct node *n, const struct dispa
 static void path_send(struct dispatch *d, struct dispatcher *x, uint16_t i,
 		      const struct ipaddr *source)
 {
-	uint16_t id = d->params->paths[i].id;
+	uint16_t id = path_probe_id(d, x, i);
 	struct path *p = &x->paths[i];
 	struct pkt_tuple to = {.src = *source, .dst = x->params->probe.to};
 	uint8_t data[sizeof(p->nonce)];
@@ -400,7 +442,7 @@ static uint32_t path_voices(const struct node *n, uint16_t port)
 
 	for (size_t i = 0; n->links[port].up && i < n->n_own_addresses; i++) {
 		const struct node_address *a = &n->addresses[i];
-		count += a->port == port && !a->is_taken && !a->is_probing;
+		count += a->port == port && !a->is_taken && !a->is_probing && !a->is_silent;
 	}
 	return count;
 }

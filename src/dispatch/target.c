@@ -166,6 +166,16 @@ static void target_tell_verdict(struct dispatch *d, uint16_t i, bool up)
 	note->detail = t->why;
 }
 
+/* Whether this node plays a dispatcher that has services: else affinities are a copy of another's.
+ */
+static bool target_serves(const struct dispatch *d)
+{
+	for (uint16_t i = 0; i < d->n_dispatchers; i++)
+		if (d->params->dispatchers[i].role != DISPATCH_OUTER && takeover_is_active(d, i))
+			return true;
+	return false;
+}
+
 /* Its flows are to move or to end, unless every service that uses it keeps them. */
 static void target_lose_flows(struct dispatch *d, uint16_t target)
 {
@@ -179,9 +189,8 @@ static void target_lose_flows(struct dispatch *d, uint16_t target)
 	}
 	if (keep)
 		return;
-	d->sweeping = true;
-	d->sweep_pos = 0;
-	if (d->affinities)
+	dflow_sweep_soon(d);
+	if (d->affinities && target_serves(d))
 		affinity_forget_target(d->affinities, target);
 }
 

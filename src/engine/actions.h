@@ -56,6 +56,7 @@
 	X(TARGET_DOWN, "target-down", "health", "a target is down")                                \
 	X(WEIGHT, "weight", "health", "a target's weight was set, or it was drained")              \
 	X(ADDRESS_TAKEN, "address-taken", "ports", "another host answers for a virtual address")   \
+	X(ROLE, "role", "members", "who plays a dispatcher has changed")                           \
 	X(DROP, "drop", "drops", "a packet was dropped")
 
 #define NOTE_ENUM(sym, name, group, text) NOTE_##sym,
@@ -80,6 +81,7 @@ struct note {
 	enum drop reason;		/* of NOTE_DROP, and why a flow or entry ended */
 	uint64_t query_id;		/* 0 = none */
 	uint16_t path, target, service; /* indices, or PARAMS_NONE */
+	uint16_t dispatcher;		/* index, or PARAMS_NONE */
 	uint32_t n_flows;		/* of NOTE_FLOWS_TAKEN_OVER */
 	bool has_address;
 	struct ipaddr address; /* of NOTE_ADDRESS_TAKEN */

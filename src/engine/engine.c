@@ -7,6 +7,7 @@
 #include "engine/engine_priv.h"
 #include "packet/decode.h"
 
+#define ENGINE_ETHERNET 18		   /* with a VLAN tag */
 #define ENGINE_CHUNK 32			   /* packets in flight between the prefetching passes */
 #define ENGINE_BUSY_TICK_NS 2000000ULL	   /* while something short-lived is pending */
 #define ENGINE_IDLE_TICK_NS 100000000ULL   /* otherwise */
@@ -21,12 +22,44 @@ static uint8_t *engine_room(void *arg, size_t size)
 	return actions_room(e->node.out, size);
 }
 
+/* By a segment of this node's own, to all members there: no switch keeps a group of its own kind
+ * from anybody. */
+static void engine_emit_segment(struct engine *e, uint16_t port, const uint8_t *data, size_t size)
+{
+	static const struct macaddr group = {{0x03, 0x00, 0x46, 0x57, 0x43, 0x31}};
+	const struct node_link *l = &e->node.links[port];
+	uint16_t vlan = e->params->ports[port].vlan;
+	uint8_t *room = actions_room(e->node.out, FRAME_HEADROOM + ENGINE_ETHERNET + size);
+	struct frame frame = {.port = NODE_ORIGINATED};
+	struct wcur c;
+
+	if (!room || !l->up)
+		return;
+	frame.data = room + FRAME_HEADROOM;
+	c = wcur_init(frame.data, ENGINE_ETHERNET + size);
+	wcur_bytes(&c, group.b, sizeof(group.b));
+	wcur_bytes(&c, l->mac.b, sizeof(l->mac.b));
+	if (vlan) {
+		wcur_u16(&c, ETH_VLAN);
+		wcur_u16(&c, vlan);
+	}
+	wcur_u16(&c, ETH_CLUSTER);
+	wcur_bytes(&c, data, size);
+	frame.len = (uint32_t)wcur_size(&c);
+	e->node.counters[COUNTER_FRAMES_MADE]++;
+	node_emit(&e->node, &frame, port);
+}
+
 static void engine_emit(void *arg, const struct endpoint *to, const uint8_t *data, size_t size)
 {
 	struct engine *e = arg;
 	struct actions *out = e->node.out;
 	struct datagram *d;
 
+	if (to && channel_is_segment(to)) {
+		engine_emit_segment(e, to->port, data, size);
+		return;
+	}
 	if (out->n_datagrams == ACTIONS_DATAGRAMS)
 		return; /* as if lost on the link; the counters of the messages tell */
 	d = &out->datagrams[out->n_datagrams++];
@@ -45,24 +78,33 @@ static void engine_member_event(void *arg, enum channel_event event, uint32_t me
 		[CHANNEL_DUPLICATE_ID] = NOTE_DUPLICATE_ID,
 		[CHANNEL_CONFIG_DIFFERS] = NOTE_CONFIG_DIFFERS,
 		[CHANNEL_WRONG_KEY] = NOTE_WRONG_KEY,
+		[CHANNEL_VERSION_DIFFERS] = NOTE_CONFIG_DIFFERS,
 	};
 	struct engine *e = arg;
 	struct note *note = node_note(&e->node, notes[event]);
+	bool lost = event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_DOWN ||
+		    event == CHANNEL_MEMBER_LEFT;
 
-	if (e->firewall_ready && (event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_DOWN ||
-				  event == CHANNEL_MEMBER_LEFT))
+	if (e->firewall_ready && lost)
 		relay_member_gone(&e->firewall, member);
 	if (e->firewall_ready)
 		backup_member_event(&e->firewall, event, member);
-	if (e->dispatch_ready && (event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_DOWN ||
-				  event == CHANNEL_MEMBER_LEFT)) {
+	if (e->firewall_ready && (lost || event == CHANNEL_MEMBER_UP)) {
+		ask_again(&e->firewall);
+		e->next_ns = e->node.now_ns;
+	}
+	if (e->dispatch_ready && lost) {
 		legs_members_lost(&e->dispatch);
 		e->next_ns = e->node.now_ns;
 	}
+	if (e->dispatch_ready && (event == CHANNEL_MEMBER_RESTART || event == CHANNEL_MEMBER_LEFT))
+		takeover_member_gone(&e->dispatch, member);
 	if (e->dispatch_ready && (event == CHANNEL_MEMBER_UP || event == CHANNEL_MEMBER_RESTART))
 		dispatch_member_up(&e->dispatch, member);
 	if (note)
 		note->member = member;
+	if (note && event == CHANNEL_VERSION_DIFFERS)
+		note->detail = "it speaks another version of the protocol";
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -233,6 +275,9 @@ static enum drop engine_classify(struct engine *e, struct pkt *pkt)
 	const struct node_link *link = &n->links[pkt->frame->port];
 	bool group = pkt->eth_dst.b[0] & 1;
 
+	if (pkt->kind == PKT_CLUSTER && !(n->elected_ports & 1u << pkt->frame->port))
+		return DROP_LINK_CONTROL;
+
 	if (pkt->vlan != e->params->ports[pkt->frame->port].vlan)
 		return DROP_BAD_VLAN;
 	if (!group && !link->is_capture && !node_link_has(link, &pkt->eth_dst))
@@ -243,7 +288,22 @@ static enum drop engine_classify(struct engine *e, struct pkt *pkt)
 		return DROP_NONE;
 	if (group)
 		return DROP_LINK_CONTROL;
-	return DROP_NONE;
+	return node_is_shut(n, pkt->frame->port) ? DROP_STANDBY : DROP_NONE;
+}
+
+/* A message of a member, by a segment. */
+static void engine_cluster_frame(struct engine *e, struct pkt *pkt)
+{
+	struct frame *f = pkt->frame;
+	struct endpoint way = channel_segment_way(f->port);
+	struct channel_message msg;
+
+	if (e->channel && channel_input(e->channel, f->data + pkt->l3, f->len - pkt->l3, &way, true,
+					e->node.now_ns, &msg)) {
+		dispatch_message(&e->dispatch, &msg);
+		e->next_ns = e->node.now_ns;
+	}
+	node_drop_frame(&e->node, f, DROP_CLUSTER);
 }
 
 static bool engine_is_icmp(const struct pkt *pkt)
@@ -286,6 +346,10 @@ static bool engine_accept(struct engine *e, struct pkt *pkt)
 	}
 	if (d == DROP_NONE && pkt->kind == PKT_ND) {
 		node_nd(&e->node, pkt);
+		return false;
+	}
+	if (d == DROP_NONE && pkt->kind == PKT_CLUSTER) {
+		engine_cluster_frame(e, pkt);
 		return false;
 	}
 	if (d == DROP_NONE)
@@ -371,14 +435,23 @@ static void engine_wake(struct engine *e)
 	uint64_t soon = e->node.now_ns + (busy ? ENGINE_BUSY_TICK_NS : ENGINE_IDLE_TICK_NS);
 
 	soon = earlier(soon, backup_next(f));
+	soon = earlier(soon, replica_next(&e->dispatch));
 	if (soon < e->next_ns)
 		e->next_ns = soon;
+}
+
+/* As node_begin, of a call by which something comes in: after a stall this node may be somebody
+ * else. */
+static void engine_begin(struct engine *e, uint64_t now_ns, struct actions *out)
+{
+	node_begin(&e->node, now_ns, out);
+	takeover_wake(&e->dispatch);
 }
 
 void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t now_ns,
 		   struct actions *out)
 {
-	node_begin(&e->node, now_ns, out);
+	engine_begin(e, now_ns, out);
 	e->node.counters[COUNTER_FRAMES_IN] += n;
 	for (unsigned i = 0; i < n; i += ENGINE_CHUNK)
 		engine_chunk(e, frames + i, n - i < ENGINE_CHUNK ? n - i : ENGINE_CHUNK);
@@ -388,7 +461,8 @@ void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t 
 static bool is_for_dispatch(uint8_t type)
 {
 	return type == WIRE_PATH || type == WIRE_PATH_ASK || type == WIRE_TARGETS ||
-	       type == WIRE_WHO_HAS || type == WIRE_HAVE;
+	       type == WIRE_WHO_HAS || type == WIRE_HAVE || type == WIRE_ROLE ||
+	       type == WIRE_SYNC || type == WIRE_SYNC_ASK;
 }
 
 void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct endpoint *from,
@@ -396,7 +470,7 @@ void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct 
 {
 	struct channel_message msg;
 
-	node_begin(&e->node, now_ns, out);
+	engine_begin(e, now_ns, out);
 	if (!e->channel)
 		return;
 	if (!channel_input(e->channel, data, size, from, multicast, now_ns, &msg)) {
@@ -404,6 +478,8 @@ void engine_datagram(struct engine *e, uint8_t *data, size_t size, const struct 
 		dispatch_members_changed(&e->dispatch);
 	} else if (is_for_dispatch(msg.type)) {
 		dispatch_message(&e->dispatch, &msg);
+		if (msg.type >= WIRE_ROLE)
+			e->next_ns = now_ns;
 	} else {
 		firewall_message(&e->firewall, &msg);
 	}
@@ -464,8 +540,9 @@ uint64_t engine_tick(struct engine *e, uint64_t now_ns, struct actions *out)
 {
 	uint64_t next;
 
-	node_begin(&e->node, now_ns, out);
-	next = node_tick(&e->node);
+	engine_begin(e, now_ns, out);
+	next = takeover_tick(&e->dispatch); /* first: addresses are announced as it says */
+	next = earlier(next, node_tick(&e->node));
 	if (e->channel) {
 		channel_set_flows(e->channel, flow_table_count(e->firewall.states));
 		next = earlier(next, channel_tick(e->channel, now_ns));
@@ -483,14 +560,14 @@ uint64_t engine_next(const struct engine *e)
 	return e->next_ns;
 }
 
-/* --- reload, flush, leave --------------------------------------------------------------------- */
+/* --- reload ----------------------------------------------------------------------------------- */
 
 int engine_reload(struct engine *e, const struct params *params, struct keyring *keys,
 		  uint64_t now_ns, struct actions *out)
 {
 	int rc;
 
-	node_begin(&e->node, now_ns, out);
+	engine_begin(e, now_ns, out);
 	rc = node_configure(&e->node, params);
 	if (rc < 0) {
 		keyring_free(keys);
@@ -509,86 +586,4 @@ int engine_reload(struct engine *e, const struct params *params, struct keyring 
 	engine_tell_segments(e);
 	e->next_ns = now_ns;
 	return rc;
-}
-
-void engine_goodbye(struct engine *e, uint64_t now_ns, struct actions *out)
-{
-	node_begin(&e->node, now_ns, out);
-	if (e->channel) {
-		answer_flush_releases(&e->firewall);
-		backup_leave(&e->firewall);
-		channel_goodbye(e->channel);
-	}
-}
-
-uint32_t engine_flush(struct engine *e, enum engine_flush what, uint64_t now_ns,
-		      struct actions *out)
-{
-	node_begin(&e->node, now_ns, out);
-	switch (what) {
-	case ENGINE_FLUSH_FLOWS:
-		return firewall_flush_states(&e->firewall) + dispatch_flush(&e->dispatch);
-	case ENGINE_FLUSH_FORWARDS:
-		return firewall_flush_forwards(&e->firewall);
-	case ENGINE_FLUSH_NEGATIVE:
-		return e->firewall.negative ? negative_clear(e->firewall.negative) : 0;
-	}
-	return 0;
-}
-
-/* --- targets ---------------------------------------------------------------------------------- */
-
-/* What follows from it (flows to move, others to tell) is done by the next tick, at once. */
-static void engine_targets_begin(struct engine *e, uint64_t now_ns, struct actions *out)
-{
-	node_begin(&e->node, now_ns, out);
-	e->next_ns = now_ns;
-}
-
-int engine_set_weight(struct engine *e, const char *target, uint32_t weight, uint64_t now_ns,
-		      struct actions *out)
-{
-	engine_targets_begin(e, now_ns, out);
-	return dispatch_set_weight(&e->dispatch, target, weight);
-}
-
-int engine_set_drain(struct engine *e, const char *target, bool drain, uint64_t now_ns,
-		     struct actions *out)
-{
-	engine_targets_begin(e, now_ns, out);
-	return dispatch_set_drain(&e->dispatch, target, drain);
-}
-
-void engine_target_health(struct engine *e, uint16_t target, bool up, const char *why,
-			  uint64_t now_ns, struct actions *out)
-{
-	engine_targets_begin(e, now_ns, out);
-	dispatch_target_health(&e->dispatch, target, up, why);
-}
-
-void engine_target_load(struct engine *e, uint16_t target, int word, uint64_t now_ns,
-			struct actions *out)
-{
-	engine_targets_begin(e, now_ns, out);
-	dispatch_target_load(&e->dispatch, target, word);
-}
-
-void engine_want_notes(struct engine *e, uint32_t mask)
-{
-	e->node.want_notes = mask;
-}
-
-const uint64_t *engine_counters(const struct engine *e)
-{
-	return e->node.counters;
-}
-
-const uint64_t *engine_drops(const struct engine *e)
-{
-	return e->node.drops;
-}
-
-uint32_t engine_held(const struct engine *e)
-{
-	return pool_used(e->node.pool);
 }

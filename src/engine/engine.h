@@ -82,7 +82,20 @@ uint64_t engine_next(const struct engine *e);
 /* Swap in a new configuration, keeping all flows. `keys` NULL = keep the old ones. */
 int engine_reload(struct engine *e, const struct params *params, struct keyring *keys,
 		  uint64_t now_ns, struct actions *out);
+/* Before the goodbye: dispatchers that this node plays are handed over (HD-19). True: some were,
+ * and the call is to be made when engine_leaving is false; frames go on until then. */
+bool engine_leave(struct engine *e, uint64_t now_ns, struct actions *out);
+bool engine_leaving(const struct engine *e);
 void engine_goodbye(struct engine *e, uint64_t now_ns, struct actions *out);
+/* By the operator's order this node is to play the dispatcher. 0; -ENOENT: there is none of that
+ * name; -EINVAL: no other node may play it; -EAGAIN: one of its ports is down here. */
+int engine_take_over(struct engine *e, const char *dispatcher, uint64_t now_ns,
+		     struct actions *out);
+
+/* By the operator's order this node hands over what it can: its flows to other members, dispatchers
+ * to the nodes that stand by for them; and takes nothing of the kind until `drain` is false. 0;
+ * -EOPNOTSUPP: nobody else could have any of it; -ENETUNREACH: nobody who could is up. */
+int engine_drain_node(struct engine *e, bool drain, uint64_t now_ns, struct actions *out);
 
 enum engine_flush { ENGINE_FLUSH_FLOWS, ENGINE_FLUSH_FORWARDS, ENGINE_FLUSH_NEGATIVE };
 /* Forget; returns how many. */

@@ -19,6 +19,8 @@ struct engine {
 	uint64_t start_ns;
 	uint64_t next_ns;
 	bool firewall_ready, dispatch_ready;
+	bool is_drained; /* by the operator */
+	uint64_t drained_ns;
 	uint32_t offload_pos; /* of the walk over the kernel's flows */
 	uint64_t offload_due_ns;
 };

@@ -8,6 +8,21 @@
 /* --- status ------------------------------------------------------------------------------------
  */
 
+/* `n_opening` flows give way to others: a flood of beginnings alone refuses nobody. */
+#define STATUS_OPENING_SHARE 16
+static void status_full(json_t *problems, const char *table, const char *option,
+			const struct flow_table *t, uint32_t n_opening)
+{
+	char line[128];
+
+	if (!t || flow_table_count(t) < flow_table_capacity(t) ||
+	    n_opening >= flow_table_capacity(t) / STATUS_OPENING_SHARE)
+		return;
+	snprintf(line, sizeof(line), "the %s is full (%u flows): see \"%s\"", table,
+		 flow_table_capacity(t), option);
+	json_array_append_new(problems, text(line));
+}
+
 static json_t *status_problems(const struct engine *e)
 {
 	const struct params *p = e->params;
@@ -21,9 +36,13 @@ static json_t *status_problems(const struct engine *e)
 		json_array_append_new(problems, text(line));
 	}
 	for (uint32_t i = 0; e->channel && i < channel_n_members(e->channel); i++) {
-		if (i == p->self || channel_member(e->channel, i)->up)
+		const struct channel_member *m = channel_member(e->channel, i);
+		const char *what = !m->up	       ? "is down"
+				   : m->config_differs ? "has another cluster configuration"
+						       : NULL;
+		if (i == p->self || !what)
 			continue;
-		snprintf(line, sizeof(line), "member \"%s\" is down", p->members[i].name);
+		snprintf(line, sizeof(line), "member \"%s\" %s", p->members[i].name, what);
 		json_array_append_new(problems, text(line));
 	}
 	for (size_t i = 0; i < e->node.n_addresses; i++) {
@@ -35,6 +54,11 @@ static json_t *status_problems(const struct engine *e)
 			 ipaddr_text(buf, &a->prefix.addr), p->ports[a->port].name);
 		json_array_append_new(problems, text(line));
 	}
+	status_full(problems, "state table", "max-flows", e->firewall.states,
+		    e->firewall.n_half_open);
+	status_full(problems, "forward table", "max-forwards", e->firewall.forwards, 0);
+	status_full(problems, "dispatchers' table", "max-flows", e->dispatch.flows,
+		    e->dispatch.n_opening);
 	view_dispatch_problems(e, problems);
 	return problems;
 }
@@ -56,10 +80,17 @@ static json_t *status_backup(const struct engine *e)
 
 	if (!b)
 		return json_null();
-	return json_pack("{s:I, s:I, s:I, s:I}", "backed_up", (json_int_t)b->n_backed, "held",
-			 (json_int_t)flow_table_count(b->flows), "sent",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "backed_up", (json_int_t)b->n_backed, "held",
+			 (json_int_t)(flow_table_count(b->flows) - b->n_ended), "sent",
 			 (json_int_t)e->node.counters[COUNTER_BACKUP_SENT], "taken_over",
-			 (json_int_t)e->node.counters[COUNTER_BACKUP_PROMOTED]);
+			 (json_int_t)e->node.counters[COUNTER_BACKUP_PROMOTED], "handed_over",
+			 (json_int_t)e->node.counters[COUNTER_BACKUP_HANDED]);
+}
+
+json_t *view_drain(const struct engine *e)
+{
+	return json_pack("[{s:s, s:b, s:I}]", "node", e->params->node, "drained", e->is_drained,
+			 "flows", (json_int_t)flow_table_count(e->firewall.states));
 }
 
 json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns)
@@ -69,7 +100,7 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 	bool ok = json_array_size(problems) == 0;
 	json_t *s = json_pack(
 		"{s:s, s:s, s:i, s:f, s:b, s:i, s:i, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:o, s:s, s:o, s:I, s:I, s:o}",
+		"s:o, s:s, s:o, s:I, s:I, s:o, s:o}",
 		"node", e->params->node, "version", version, "id", (int)e->params->node_id,
 		"uptime_s", seconds(now_ns, e->start_ns), "cluster", e->channel != NULL,
 		"members_up", e->channel ? (int)channel_n_up(e->channel) + 1 : 1, "members",
@@ -86,7 +117,8 @@ json_t *view_status(const struct engine *e, const char *version, uint64_t now_ns
 		ok ? "ok" : "degraded", "problems", problems, "offloaded",
 		(json_int_t)(e->node.offload ? offload_count(e->node.offload) : 0), "max_offloaded",
 		(json_int_t)(e->node.offload ? offload_capacity(e->node.offload) : 0), "backup",
-		status_backup(e));
+		status_backup(e), "drained_s",
+		e->is_drained ? json_real(seconds(now_ns, e->drained_ns)) : json_null());
 
 	return json_pack("[o]", s);
 }
@@ -115,6 +147,16 @@ static json_t *member_segments(const struct engine *e, const struct wire_segment
 	return list;
 }
 
+/* Whether it goes with this node's. */
+static const char *member_config(const struct channel_member *m, bool self)
+{
+	if (self)
+		return "same";
+	if (m->unreadable)
+		return "unreadable";
+	return m->version == 0 ? "unknown" : m->config_differs ? "differs" : "same";
+}
+
 static json_t *member_object(const struct engine *e, uint32_t index, uint64_t now_ns)
 {
 	const struct channel_member *m = channel_member(e->channel, index);
@@ -129,7 +171,7 @@ static json_t *member_object(const struct engine *e, uint32_t index, uint64_t no
 							: "down";
 
 	return json_pack(
-		"{s:s, s:i, s:b, s:s, s:o, s:f, s:o, s:I, s:s, s:o}", "name",
+		"{s:s, s:i, s:b, s:s, s:o, s:f, s:o, s:I, s:s, s:s, s:o, s:o}", "name",
 		e->params->members[index].name, "id", (int)e->params->members[index].id, "self",
 		self, "state", state, "address", where, "since_s",
 		seconds(now_ns, m->since_ns ? m->since_ns : e->start_ns), "heard_ms", heard,
@@ -137,6 +179,10 @@ static json_t *member_object(const struct engine *e, uint32_t index, uint64_t no
 		"path",
 		e->params->cluster.transport == TRANSPORT_UNICAST || m->by_unicast ? "unicast"
 										   : "multicast",
+		"config", member_config(m, self), "version",
+		self	     ? json_integer(WIRE_VERSION)
+		: m->version ? json_integer(m->version)
+			     : json_null(),
 		"segments", member_segments(e, m->segments, m->n_segments));
 }
 

@@ -30,6 +30,10 @@ json_t *view_relays(const struct engine *e);
 json_t *view_targets(const struct engine *e, uint64_t now_ns);
 /* One short object for each dispatcher: how many firewalls and targets are up. */
 json_t *view_dispatch_summary(const struct engine *e);
+/* What this node is of one dispatcher, as the answer to "takeover". */
+json_t *view_takeover(const struct engine *e, const char *dispatcher);
+/* What became of the order to drain this node, or not. */
+json_t *view_drain(const struct engine *e);
 /* The weight of one target, as the answer to the commands that set it. */
 json_t *view_weight(const struct engine *e, const char *target);
 

@@ -82,6 +82,57 @@ static json_t *dispatcher_ports(const struct engine *e, const struct dispatcher_
 	return list;
 }
 
+/* --- take-over (HD-19) --- */
+
+static json_t *member_by_id(const struct params *p, uint16_t id)
+{
+	for (uint32_t i = 0; i < p->n_members; i++)
+		if (id != 0 && p->members[i].id == id)
+			return text(p->members[i].name);
+	return json_null();
+}
+
+static json_t *takeover_peer_object(const struct engine *e, uint32_t i, uint32_t member,
+				    uint64_t now_ns)
+{
+	const struct takeover_peer *peer = &e->dispatch.takeover->peers[member];
+	const struct takeover_said *s = &peer->roles[i];
+	bool fresh = takeover_fresh(&e->dispatch, member, i);
+
+	return json_pack(
+		"{s:s, s:s, s:b, s:b, s:b, s:b, s:o, s:b}", "member",
+		member_name(e->params, member), "state",
+		fresh ? takeover_state_name(s->state) : "silent", "able",
+		fresh && s->flags & WIRE_ROLE_ABLE, "synced", fresh && s->flags & WIRE_ROLE_SYNCED,
+		"wants", fresh && s->flags & WIRE_ROLE_WANTS, "hears_us", fresh && peer->hears_us,
+		"heard_s", peer->heard ? json_real(seconds(now_ns, peer->heard_ns)) : json_null(),
+		"differs", s->differs);
+}
+
+static json_t *takeover_object(const struct engine *e, uint32_t i, uint64_t now_ns)
+{
+	const struct dispatcher_params *p = e->dispatch.dispatchers[i].params;
+	const struct takeover_role *r;
+	json_t *peers;
+
+	if (!e->dispatch.takeover || !takeover_is_shared(p))
+		return json_null();
+	r = &e->dispatch.takeover->roles[i];
+	peers = json_array();
+	for (uint32_t k = 0; k < p->n_nodes; k++)
+		if (p->nodes[k] != e->params->self)
+			json_array_append_new(peers,
+					      takeover_peer_object(e, i, p->nodes[k], now_ns));
+	return json_pack("{s:s, s:o, s:f, s:o, s:o, s:b, s:b, s:b, s:I, s:o}", "state",
+			 takeover_state_name(r->state), "active",
+			 member_by_id(e->params, takeover_active_id(&e->dispatch, i)), "since_s",
+			 seconds(now_ns, r->since_ns), "why", text_or_null(r->why), "other",
+			 r->other < e->params->n_members ? text(member_name(e->params, r->other))
+							 : json_null(),
+			 "able", r->able, "synced", takeover_synced(&e->dispatch, i), "wants",
+			 r->wants, "times_active", (json_int_t)r->n_active, "peers", peers);
+}
+
 static json_t *dispatcher_object(const struct engine *e, const struct dispatcher *x,
 				 uint64_t now_ns)
 {
@@ -91,13 +142,14 @@ static json_t *dispatcher_object(const struct engine *e, const struct dispatcher
 	for (uint32_t i = 0; x->paths && i < e->params->n_paths; i++)
 		if (x->paths[i].on_segment)
 			json_array_append_new(paths, path_object(e, x, i, now_ns));
-	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:s, s:o, s:I, s:o}", "dispatcher",
-			 p->name, "role", roles[p->role], "firewall_port",
+	return json_pack("{s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:s, s:o, s:I, s:o, s:o}",
+			 "dispatcher", p->name, "role", roles[p->role], "firewall_port",
 			 port_name(e->params, p->firewall_port), "ports", dispatcher_ports(e, p),
 			 "algorithm", algorithms[p->algorithm], "learn", p->learn, "unknown",
 			 unknowns[p->unknown], "on_path_down", downs[p->path_down], "probe",
 			 p->probe.enabled ? address(&p->probe.to) : json_null(), "flows",
-			 (json_int_t)x->n_flows, "paths", paths);
+			 (json_int_t)x->n_flows, "paths", paths, "takeover",
+			 takeover_object(e, x->index, now_ns));
 }
 
 json_t *view_dispatchers(const struct engine *e, uint64_t now_ns)
@@ -229,6 +281,21 @@ json_t *view_targets(const struct engine *e, uint64_t now_ns)
 		for (uint16_t i = 0; e->dispatch.targets && i < e->params->n_targets; i++)
 			if (view_l7_has(e->params, i) == l7)
 				json_array_append_new(list, target_object(e, i, now_ns));
+	return list;
+}
+
+json_t *view_takeover(const struct engine *e, const char *dispatcher)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; e->dispatch.takeover && i < e->dispatch.n_dispatchers; i++) {
+		const struct dispatcher_params *p = e->dispatch.dispatchers[i].params;
+		uint8_t state = e->dispatch.takeover->roles[i].state;
+
+		if (strcmp(p->name, dispatcher) == 0)
+			json_array_append_new(list, json_pack("{s:s, s:s}", "dispatcher", p->name,
+							      "state", takeover_state_name(state)));
+	}
 	return list;
 }
 

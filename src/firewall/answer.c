@@ -183,6 +183,7 @@ static void answer_give_way(struct firewall *f, struct state *s, const struct wi
 	struct wire_confirm c = {.id = q->id, .rank = q->rank, .age_ms = q->age_ms};
 
 	node_count(f->node, COUNTER_HOME_CONFLICT);
+	state_clear_term(s);
 	home_remove(f, s, DROP_NONE);
 	relay_learn(f, &q->key, 0, member, &c);
 }

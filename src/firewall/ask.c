@@ -377,8 +377,10 @@ static void ask_drop_own(struct firewall *f, const struct query *q, const struct
 
 	if (q->flags & WIRE_QUERY_OWN)
 		node_count(f->node, COUNTER_HOME_CONFLICT);
-	if (s && ((q->flags & WIRE_QUERY_OWN) || state_is_over(s)))
-		home_remove(f, s, DROP_NONE);
+	if (!s || (!(q->flags & WIRE_QUERY_OWN) && !state_is_over(s)))
+		return;
+	state_clear_term(s);
+	home_remove(f, s, DROP_NONE);
 }
 
 void ask_confirmed(struct firewall *f, const struct channel_message *msg)
@@ -450,6 +452,23 @@ static void ask_due(void *arg, void *entry)
 		negative_put(f->negative, flow_table_hash(f->queries, &q->entry.key),
 			     f->node->now_ns + 1000000ULL * f->params->cluster.negative_ms);
 	ask_give_up(f, q);
+}
+
+/* A member was lost, or is heard again: what open queries wait for may come from another now, who
+ * may only now find out that it should, or from this one. They begin anew, and what nobody was home
+ * of is asked for again. */
+void ask_again(struct firewall *f)
+{
+	uint32_t pos = 0;
+	struct query *q;
+
+	negative_clear(f->negative);
+	while ((q = flow_table_next(f->queries, &pos))) {
+		if (q->flags & WIRE_QUERY_OWN)
+			continue;
+		q->tries = 0;
+		flow_table_arm(f->queries, q, f->node->now_ns, 0);
+	}
 }
 
 uint64_t ask_tick(struct firewall *f)

@@ -74,18 +74,23 @@ static void set_member(struct backup *b, struct state *s, uint8_t backup)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-int backup_init(struct firewall *f, const struct hash_key *flows, const struct hash_key *secret)
+bool backup_wanted(const struct firewall *f, const struct params *p)
 {
-	const struct params *p = f->params;
+	return f->channel && p->cluster.backup && (p->n_dispatchers == 0 || p->firewall.enabled);
+}
+
+int backup_init(struct firewall *f, const struct params *p, const struct hash_key *flows,
+		const struct hash_key *secret)
+{
 	struct backup *b;
 
-	if (!f->channel || !p->cluster.backup || (p->n_dispatchers > 0 && !p->firewall.enabled))
+	if (!backup_wanted(f, p))
 		return 0;
 	b = f->backup = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
 	b->secret = *secret;
-	b->epoch = 1;
+	b->epoch = f->backup_epoch + 1;
 	b->ends_ns = b->acks_ns = b->taken_ns = b->note_ns = UINT64_MAX;
 	for (unsigned i = 0; i < BACKUP_LISTS; i++)
 		b->lists[i].first = b->lists[i].last = FLOW_NO_INDEX;
@@ -96,13 +101,17 @@ int backup_init(struct firewall *f, const struct hash_key *flows, const struct h
 				  f->node->now_ns);
 	b->marks = calloc(p->firewall.max_flows, sizeof(*b->marks));
 	b->pending = calloc(BACKUP_PENDING, sizeof(*b->pending));
-	return b->flows && b->marks && b->pending ? 0 : -ENOMEM;
+	if (b->flows && b->marks && b->pending)
+		return 0;
+	backup_fini(f);
+	return -ENOMEM;
 }
 
 void backup_fini(struct firewall *f)
 {
 	if (!f->backup)
 		return;
+	f->backup_epoch = f->backup->epoch;
 	flow_table_free(f->backup->flows);
 	free(f->backup->marks);
 	free(f->backup->pending);
@@ -160,6 +169,8 @@ void backup_end(struct firewall *f, struct state *s)
 	list_unlink(f->backup, flow_table_index(f->states, s));
 	if (s->backup)
 		say_end(f, s);
+	if (state_term(s) > 0)
+		backup_bury(f, s);
 }
 
 bool backup_doubts(const struct firewall *f, const struct state *s)
@@ -189,6 +200,16 @@ void backup_void(struct firewall *f)
 	}
 }
 
+void backup_all_ready(struct firewall *f)
+{
+	struct state *s;
+
+	for (uint32_t pos = 0; (s = flow_table_next(f->states, &pos));)
+		if (worth(s))
+			list_append(f->backup, BACKUP_READY, flow_table_index(f->states, s),
+				    now_ms(f));
+}
+
 /* What this member held is with nobody now, or so it must be thought. */
 static void detach(struct firewall *f, uint32_t member, uint8_t flag)
 {
@@ -209,17 +230,24 @@ static void detach(struct firewall *f, uint32_t member, uint8_t flag)
 	}
 }
 
+void backup_move_off(struct firewall *f, uint32_t member)
+{
+	struct state *s;
+
+	for (uint32_t pos = 0; (s = flow_table_next(f->states, &pos));)
+		if (s->backup == member + 1)
+			list_append(f->backup, BACKUP_READY, flow_table_index(f->states, s),
+				    now_ms(f));
+}
+
 void backup_forget_members(struct firewall *f)
 {
 	struct backup *b = f->backup;
-	struct state *s;
 
 	if (!b)
 		return;
 	backup_void(f);
-	for (uint32_t pos = 0; (s = flow_table_next(f->states, &pos));)
-		if (worth(s))
-			list_append(b, BACKUP_READY, flow_table_index(f->states, s), now_ms(f));
+	backup_all_ready(f);
 	backup_hold_purge(f, CHANNEL_ALL, 0);
 	memset(b->peers, 0, sizeof(b->peers));
 	for (unsigned i = 0; i < PARAMS_MEMBERS; i++) {
@@ -235,11 +263,15 @@ void backup_member_event(struct firewall *f, enum channel_event event, uint32_t 
 	struct backup *b = f->backup;
 	struct backup_peer *p;
 	uint16_t boot;
+	bool away;
 
 	if (!b || (!lost && event != CHANNEL_MEMBER_UP))
 		return;
 	boot = b->peers[member].boot;
 	p = backup_peer(f, member);
+	away = p->away;
+	p->away = event == CHANNEL_MEMBER_DOWN ||
+		  (event == CHANNEL_MEMBER_UP && p->away && p->boot == boot);
 	if (lost) {
 		p->willing = false;
 		p->out_epoch = ++b->epoch;
@@ -247,20 +279,18 @@ void backup_member_event(struct firewall *f, enum channel_event event, uint32_t 
 		p->acks.n = 0;
 		p->tell = 0;
 		detach(f, member, event == CHANNEL_MEMBER_DOWN ? STATE_DOUBTED : 0);
-		/* What found no home a moment ago may have a new one now. */
-		negative_clear(f->negative);
 	}
 	if (channel_member(f->channel, member)->up) {
 		p->offers = 0;
 		p->offer_ns = f->node->now_ns;
 		if (p->boot == boot) { /* back with what it had */
-			p->tell = BACKUP_TELL_ROUNDS;
-			p->tell_pos = 0;
-			p->tell_ns = f->node->now_ns;
+			backup_tell_again(f, member);
 			/* A cut heals, and others behind it will be back soon, with their flows. */
 			b->quiet_ns = f->node->now_ns + 1000000ULL * f->params->cluster.dead_ms;
 		}
 	}
+	if (away && !p->away)
+		backup_exhume(f);
 }
 
 /* --- telling --------------------------------------------------------------------------------- */
@@ -298,7 +328,8 @@ static void fill(struct firewall *f, struct state *s, struct wire_backup_flow *w
 	*w = (struct wire_backup_flow){
 		.key = s->entry.key,
 		.flags = (uint8_t)((s->flags & STATE_ORIGIN_B ? WIRE_BACKUP_ORIGIN_B : 0) |
-				   (s->flags & STATE_REPLIED ? WIRE_BACKUP_REPLIED : 0)),
+				   (s->flags & STATE_REPLIED ? WIRE_BACKUP_REPLIED : 0) |
+				   (f->backup->handing ? WIRE_BACKUP_HAND_OVER : 0)),
 		.term = state_term(s),
 		.rule = s->rule == POLICY_DEFAULT ? 0
 						  : name_id(policy_rule_name(f->policy, s->rule)),
@@ -309,6 +340,7 @@ static void fill(struct firewall *f, struct state *s, struct wire_backup_flow *w
 	for (unsigned i = 0; i < 2; i++) {
 		w->una[i] = s->tcp.peer[i].una;
 		w->end[i] = s->tcp.peer[i].end;
+		w->scale[i] = s->tcp.scale[i];
 	}
 }
 
@@ -363,30 +395,80 @@ static void batch_add(struct firewall *f, struct batch *batch, uint32_t member, 
 	batch->index[batch->n++] = index;
 }
 
+/* The member that has the flow, as long as it takes backups; while they are spread anew, and for a
+ * flow that nobody has, the one that is best. */
+static uint32_t member_for(const struct firewall *f, const struct state *s)
+{
+	const struct backup *b = f->backup;
+
+	if (s->backup && b->peers[s->backup - 1].willing && f->node->now_ns >= b->spread_ns)
+		return s->backup - 1u;
+	return choose(f, &s->entry.key);
+}
+
+static uint32_t hand_again_ms(const struct backup *b)
+{
+	return b->handing == BACKUP_LEAVES ? BACKUP_HAND_LEAVES_MS : BACKUP_HAND_DRAINED_MS;
+}
+
 /* Tell the flow to the member that has it, or to one that shall have it. */
 static void tell(struct firewall *f, struct batch *batches, struct state *s, uint32_t index)
 {
 	struct backup *b = f->backup;
-	uint32_t member = s->backup ? s->backup - 1u : choose(f, &s->entry.key);
+	uint32_t member = worth(s) ? member_for(f, s) : NOTE_NO_MEMBER;
 
-	if (member == NOTE_NO_MEMBER || !worth(s)) {
+	if (s->backup && s->backup != member + 1)
+		say_end(f, s);
+	if (member == NOTE_NO_MEMBER) {
 		list_unlink(b, index); /* until it is settled, or somebody takes backups */
 		return;
 	}
 	set_member(b, s, (uint8_t)(member + 1));
 	batch_add(f, &batches[member], member, s, index);
 	b->marks[index].packets = packets_of(s);
-	list_append(b, BACKUP_REFRESH, index, now_ms(f) + f->params->cluster.backup_refresh_ms);
+	list_append(b, b->handing ? BACKUP_HANDED : BACKUP_REFRESH, index,
+		    now_ms(f) +
+			    (b->handing ? hand_again_ms(b) : f->params->cluster.backup_refresh_ms));
+}
+
+/* Whether what is in the list waits for nothing but its turn. */
+static bool is_due_at_once(const struct backup *b, uint8_t list, bool all)
+{
+	switch (list) {
+	case BACKUP_READY:
+		return true;
+	case BACKUP_WAIT:
+		return all || b->handing != BACKUP_STAYS;
+	case BACKUP_REFRESH:
+		return b->handing != BACKUP_STAYS;
+	default:
+		return false;
+	}
+}
+
+bool backup_list_waits(const struct backup *b, uint8_t list)
+{
+	return !is_due_at_once(b, list, false);
 }
 
 /* The first of the list if it is due, or FLOW_NO_INDEX. */
 static uint32_t due_of(const struct firewall *f, uint8_t list, bool all)
 {
-	uint32_t i = f->backup->lists[list].first;
+	const struct backup *b = f->backup;
+	uint32_t i = b->lists[list].first;
 
-	if (i == FLOW_NO_INDEX || list == BACKUP_READY || (all && list == BACKUP_WAIT))
+	if (i == FLOW_NO_INDEX || is_due_at_once(b, list, all))
 		return i;
-	return (int32_t)(now_ms(f) - f->backup->marks[i].due_ms) >= 0 ? i : FLOW_NO_INDEX;
+	return (int32_t)(now_ms(f) - b->marks[i].due_ms) >= 0 ? i : FLOW_NO_INDEX;
+}
+
+/* Nothing is to be told of a flow that its backup knows as well as it can be known. */
+static bool is_fresh(const struct firewall *f, const struct state *s, uint32_t index)
+{
+	const struct backup *b = f->backup;
+
+	return !b->handing && packets_of(s) == b->marks[index].packets &&
+	       s->backup == member_for(f, s) + 1;
 }
 
 static void flush_list(struct firewall *f, struct batch *batches, uint8_t list, bool all)
@@ -397,7 +479,7 @@ static void flush_list(struct firewall *f, struct batch *batches, uint8_t list, 
 	while ((i = due_of(f, list, all)) != FLOW_NO_INDEX) {
 		struct state *s = flow_table_at(f->states, i);
 
-		if (list == BACKUP_REFRESH && packets_of(s) == b->marks[i].packets) {
+		if (list == BACKUP_REFRESH && is_fresh(f, s, i)) {
 			list_append(b, list, i, now_ms(f) + f->params->cluster.backup_refresh_ms);
 			continue;
 		}
@@ -417,7 +499,10 @@ void backup_flush(struct firewall *f, bool all)
 		batches[m].n = 0;
 	flush_list(f, batches, BACKUP_READY, all);
 	flush_list(f, batches, BACKUP_WAIT, all);
-	flush_list(f, batches, BACKUP_REFRESH, all);
+	if (!all)
+		flush_list(f, batches, BACKUP_REFRESH, false);
+	if (!all)
+		flush_list(f, batches, BACKUP_HANDED, false);
 	for (uint32_t m = 0; m < f->params->n_members; m++)
 		batch_close(f, &batches[m], m);
 }
@@ -433,7 +518,40 @@ void backup_requeue(struct firewall *f, const struct backup_pending *p)
 	}
 }
 
-void backup_leave(struct firewall *f)
+/* --- across a restart ------------------------------------------------------------------------- */
+
+bool backup_is_told(const struct firewall *f, const struct state *s)
+{
+	return f->backup && f->backup->marks[flow_table_index(f->states, s)].list == BACKUP_REFRESH;
+}
+
+void backup_resumed(struct firewall *f, struct state *s, uint32_t member, bool told)
+{
+	struct backup *b = f->backup;
+	uint32_t i = flow_table_index(f->states, s);
+
+	if (!b)
+		return;
+	set_member(b, s, (uint8_t)(member + 1));
+	b->marks[i].packets = packets_of(s);
+	list_append(b, told ? BACKUP_REFRESH : BACKUP_READY, i,
+		    now_ms(f) + (told ? f->params->cluster.backup_refresh_ms : 0));
+}
+
+void backup_requeue_all(struct firewall *f)
+{
+	struct backup *b = f->backup;
+
+	for (uint32_t i = 0; i < b->n_pending; i++) {
+		struct backup_pending *p = &b->pending[(b->pending_head + i) % BACKUP_PENDING];
+
+		if (!p->is_end)
+			backup_requeue(f, p);
+	}
+	b->n_pending = 0;
+}
+
+void backup_last_words(struct firewall *f)
 {
 	if (!f->backup)
 		return;

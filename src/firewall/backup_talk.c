@@ -15,6 +15,8 @@
 #define TELL_KEYS 2048 /* of one flush */
 #define TELL_STEPS 65536
 #define EXPIRE_BUDGET 4096
+#define SPREAD_SPARE_MS 1000 /* refreshes may have to wait for the pace */
+#define LEAVE_STEP_NS 1000000ULL
 
 static uint64_t earlier(uint64_t x, uint64_t y)
 {
@@ -114,13 +116,13 @@ static void taken_send(struct firewall *f, const struct wire_taken *taken, uint3
 {
 	struct wcur body;
 
-	if (taken->n == 0 || !channel_begin(f->channel, 64 + 41 * (size_t)taken->n, &body))
+	if (taken->n == 0 || !channel_begin(f->channel, 64 + 45 * (size_t)taken->n, &body))
 		return;
 	wire_put_taken(&body, taken);
 	channel_send(f->channel, WIRE_TAKEN, &body, to);
 }
 
-static void taken_flush(struct firewall *f)
+void backup_taken_flush(struct firewall *f)
 {
 	taken_send(f, &f->backup->taken, CHANNEL_ALL);
 	f->backup->taken.n = 0;
@@ -130,18 +132,94 @@ static void taken_flush(struct firewall *f)
 static void taken_add(struct wire_taken *taken, const struct state *s)
 {
 	taken->v[taken->n].key = s->entry.key;
+	taken->v[taken->n].ended = false;
 	taken->v[taken->n++].rank = state_rank(s);
+}
+
+static void taken_add_ended(const struct firewall *f, struct wire_taken *taken,
+			    const struct backup_flow *e)
+{
+	taken->v[taken->n].key = e->entry.key;
+	taken->v[taken->n].ended = true;
+	taken->v[taken->n].age_ms = (uint32_t)(f->node->now_ns / 1000000) - e->created_ms;
+	taken->v[taken->n++].rank = (uint8_t)(STATE_RANK_COMPLETE + e->term);
+}
+
+/* One more to be told to everybody. */
+static void taken_added(struct firewall *f)
+{
+	struct backup *b = f->backup;
+
+	if (b->taken.n == WIRE_TAKEN_MAX)
+		backup_taken_flush(f);
+	else if (b->taken_ns == UINT64_MAX)
+		b->taken_ns = f->node->now_ns + BACKUP_FLUSH_NS;
 }
 
 void backup_say_taken(struct firewall *f, const struct state *s)
 {
-	struct backup *b = f->backup;
+	taken_add(&f->backup->taken, s);
+	taken_added(f);
+}
 
-	taken_add(&b->taken, s);
-	if (b->taken.n == WIRE_TAKEN_MAX)
-		taken_flush(f);
-	else if (b->taken_ns == UINT64_MAX)
-		b->taken_ns = f->node->now_ns + BACKUP_FLUSH_NS;
+void backup_say_ended(struct firewall *f, const struct backup_flow *e)
+{
+	taken_add_ended(f, &f->backup->taken, e);
+	taken_added(f);
+}
+
+void backup_tell_again(struct firewall *f, uint32_t member)
+{
+	struct backup_peer *p = &f->backup->peers[member];
+
+	p->tell = BACKUP_TELL_ROUNDS;
+	p->tell_ended = false;
+	p->tell_pos = 0;
+	p->tell_ns = f->node->now_ns;
+}
+
+/* Of the table of states, or then of the tombstones: the next flow that was taken over. False: that
+ * was the last, or enough was looked at. */
+static bool tell_next(struct firewall *f, struct backup_peer *p, struct wire_taken *taken,
+		      unsigned *steps)
+{
+	struct backup_flow *e;
+	struct state *s;
+
+	while (*steps > 0 && !p->tell_ended) {
+		(*steps)--;
+		s = flow_table_next(f->states, &p->tell_pos);
+		if (!s) {
+			p->tell_ended = true;
+			p->tell_pos = 0;
+		} else if (state_term(s) > 0 && !state_is_over(s)) {
+			taken_add(taken, s);
+			return true;
+		}
+	}
+	while (*steps > 0 && f->backup->n_ended > 0) {
+		(*steps)--;
+		e = flow_table_next(f->backup->flows, &p->tell_pos);
+		if (!e)
+			return false;
+		if (e->flags & BACKUP_ENDED) {
+			taken_add_ended(f, taken, e);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void tell_round_over(struct firewall *f, struct backup_peer *p)
+{
+	p->tell--;
+	p->tell_ended = false;
+	p->tell_pos = 0;
+	p->tell_ns = f->node->now_ns + TELL_NS;
+	if (p->tell > 0)
+		return;
+	p->away = false;
+	backup_exhume(f);
 }
 
 /* A member that is back is told all that was taken over while it was away; a few times, since it
@@ -150,16 +228,11 @@ static void tell_returned(struct firewall *f, uint32_t member)
 {
 	struct backup_peer *p = &f->backup->peers[member];
 	struct wire_taken taken = {.n = 0};
-	unsigned n = 0, steps = 0;
-	struct state *s = NULL;
+	unsigned n = 0, steps = TELL_STEPS;
 
 	if (p->tell == 0 || p->tell_ns > f->node->now_ns || !channel_member(f->channel, member)->up)
 		return;
-	while (n < TELL_KEYS && steps++ < TELL_STEPS &&
-	       (s = flow_table_next(f->states, &p->tell_pos))) {
-		if (state_term(s) == 0 || state_is_over(s))
-			continue;
-		taken_add(&taken, s);
+	while (n < TELL_KEYS && tell_next(f, p, &taken, &steps)) {
 		n++;
 		if (taken.n == WIRE_TAKEN_MAX) {
 			taken_send(f, &taken, member);
@@ -167,19 +240,16 @@ static void tell_returned(struct firewall *f, uint32_t member)
 		}
 	}
 	taken_send(f, &taken, member);
-	if (s)
-		return;
-	p->tell--;
-	p->tell_pos = 0;
-	p->tell_ns = f->node->now_ns + TELL_NS;
+	if (n < TELL_KEYS && steps > 0)
+		tell_round_over(f, p);
 }
 
-static void ack_send(struct firewall *f, uint32_t member)
+void backup_ack_send(struct firewall *f, uint32_t member)
 {
 	struct backup_peer *p = &f->backup->peers[member];
 	struct wcur body;
 
-	p->acks.flags = WIRE_ACK_WILLING;
+	p->acks.flags = f->backup->handing ? 0 : WIRE_ACK_WILLING;
 	p->acks.epoch = p->out_epoch;
 	if (channel_begin(f->channel, 16 + 4 * (size_t)p->acks.n, &body)) {
 		wire_put_backup_ack(&body, &p->acks);
@@ -188,7 +258,7 @@ static void ack_send(struct firewall *f, uint32_t member)
 	p->acks.n = 0;
 }
 
-/* Whoever is up learns now and then that we take backups. */
+/* Whoever is up learns now and then whether we take backups. */
 static void offer(struct firewall *f, uint32_t member)
 {
 	struct backup_peer *p = &f->backup->peers[member];
@@ -196,7 +266,7 @@ static void offer(struct firewall *f, uint32_t member)
 	if (member == f->params->self || !channel_member(f->channel, member)->up ||
 	    p->offer_ns > f->node->now_ns)
 		return;
-	ack_send(f, member);
+	backup_ack_send(f, member);
 	p->offer_ns = f->node->now_ns + (p->offers < OFFERS_FIRST ? OFFER_FIRST_NS : OFFER_NS);
 	if (p->offers < OFFERS_FIRST)
 		p->offers++;
@@ -206,16 +276,21 @@ static void acks_flush(struct firewall *f)
 {
 	for (uint32_t m = 0; m < f->params->n_members; m++)
 		if (f->backup->peers[m].acks.n > 0)
-			ack_send(f, m);
+			backup_ack_send(f, m);
 	f->backup->acks_ns = UINT64_MAX;
 }
 
 /* --- receiving ------------------------------------------------------------------------------- */
 
-/* A member has begun to take backups: those that had none find one. */
+/* A member has begun to take backups: those that had none find one, and those that it is the best
+ * for move to it when they are refreshed. */
 static void now_willing(struct firewall *f)
 {
 	struct state *s;
+
+	f->backup->spread_ns =
+		f->node->now_ns +
+		1000000ULL * (f->params->cluster.backup_refresh_ms + SPREAD_SPARE_MS);
 
 	for (uint32_t pos = 0; (s = flow_table_next(f->states, &pos));) {
 		uint32_t age = (uint32_t)(f->node->now_ns / 1000000) - s->created_ms;
@@ -241,12 +316,28 @@ static void acked(struct firewall *f, struct channel_message *msg)
 		take_ack(f->backup, msg->member, ack.seq[i]);
 	if (p->willing && !was)
 		now_willing(f);
+	else if (was && !p->willing)
+		backup_move_off(f, msg->member);
+}
+
+/* Without backups here, what a member tells is not held: so much it must know. */
+static void refuse(struct firewall *f, uint32_t member)
+{
+	struct wire_backup_ack ack = {.epoch = f->backup_epoch};
+	struct wcur body;
+
+	if (!channel_begin(f->channel, 16, &body))
+		return;
+	wire_put_backup_ack(&body, &ack);
+	channel_send(f->channel, WIRE_BACKUP_ACK, &body, member);
 }
 
 void backup_message(struct firewall *f, struct channel_message *msg)
 {
 	if (!f->backup) {
 		node_count(f->node, COUNTER_MSG_TYPE);
+		if (msg->type == WIRE_BACKUP)
+			refuse(f, msg->member);
 		return;
 	}
 	switch (msg->type) {
@@ -286,23 +377,24 @@ static void hold_due(void *arg, void *entry)
 {
 	struct firewall *f = arg;
 
-	flow_table_remove(f->backup->flows, entry);
+	backup_hold_remove(f, entry);
 }
 
 static uint64_t list_due(const struct firewall *f)
 {
 	const struct backup *b = f->backup;
 	uint32_t now = (uint32_t)(f->node->now_ns / 1000000);
-	uint64_t next =
-		b->lists[BACKUP_READY].first == FLOW_NO_INDEX ? UINT64_MAX : f->node->now_ns;
+	uint64_t next = UINT64_MAX;
 
-	for (unsigned i = BACKUP_WAIT; i < BACKUP_LISTS; i++) {
+	for (uint8_t i = BACKUP_READY; i < BACKUP_LISTS; i++) {
 		uint32_t first = b->lists[i].first;
-		int32_t left = first == FLOW_NO_INDEX ? INT32_MAX
-						      : (int32_t)(b->marks[first].due_ms - now);
-		if (left != INT32_MAX)
-			next = earlier(next,
-				       f->node->now_ns + (left > 0 ? (uint64_t)left * 1000000 : 0));
+		int32_t left = 0;
+
+		if (first == FLOW_NO_INDEX)
+			continue;
+		if (backup_list_waits(b, i))
+			left = (int32_t)(b->marks[first].due_ms - now);
+		next = earlier(next, f->node->now_ns + (left > 0 ? (uint64_t)left * 1000000 : 0));
 	}
 	return next;
 }
@@ -333,6 +425,7 @@ uint64_t backup_next(const struct firewall *f)
 	next = earlier(list_due(f), peers_due(f));
 	next = earlier(next, earlier(b->ends_ns, b->acks_ns));
 	next = earlier(next, earlier(b->taken_ns, b->note_ns));
+	next = earlier(next, backup_leave_next(f));
 	if (b->n_pending > 0)
 		next = earlier(next, b->pending[b->pending_head].due_ns);
 	return next > b->flush_ns ? next : b->flush_ns;
@@ -355,13 +448,14 @@ uint64_t backup_tick(struct firewall *f)
 	if (b->acks_ns <= now)
 		acks_flush(f);
 	if (b->taken_ns <= now)
-		taken_flush(f);
+		backup_taken_flush(f);
 	for (uint32_t m = 0; m < f->params->n_members; m++) {
 		tell_returned(f, m);
 		offer(f, m);
 	}
 	if (b->note_ns <= now)
 		note_promoted(f);
-	b->flush_ns = now + BACKUP_FLUSH_NS;
+	backup_leave_tick(f);
+	b->flush_ns = now + (b->handing == BACKUP_LEAVES ? LEAVE_STEP_NS : BACKUP_FLUSH_NS);
 	return earlier(held, backup_next(f));
 }

@@ -46,7 +46,7 @@ static int firewall_make_tables(struct firewall *f, const uint64_t seed[10])
 	f->seen = calloc(SEEN_SETS, sizeof(*f->seen));
 	if (!f->forwards || !f->queries || !f->negative || !f->sources || !f->releases || !f->seen)
 		return -ENOMEM;
-	return backup_init(f, &flows, &queries);
+	return backup_init(f, p, &flows, &queries);
 }
 
 int firewall_init(struct firewall *f, struct node *node, struct channel *channel,
@@ -95,7 +95,7 @@ static void firewall_remap_rules(struct firewall *f, const struct policy *policy
 }
 
 /* Forward entries, askers and queries name members by their place in the list. */
-static void firewall_forget_members(struct firewall *f)
+static void firewall_forget_members(struct firewall *f, const struct params *params)
 {
 	uint32_t pos = 0;
 	struct state *s;
@@ -107,7 +107,7 @@ static void firewall_forget_members(struct firewall *f)
 	while ((s = flow_table_next(f->states, &pos)))
 		s->askers = 0;
 	memset(f->seen, 0, SEEN_SETS * sizeof(*f->seen));
-	backup_forget_members(f);
+	backup_move_members(f, f->params, params);
 }
 
 static bool firewall_same_members(const struct params *x, const struct params *y)
@@ -148,6 +148,10 @@ int firewall_configure(struct firewall *f, const struct params *params)
 		policy_free(policy);
 		return -ENOMEM;
 	}
+	if (f->params != params && backup_configure(f, params) < 0) {
+		policy_free(policy);
+		return -ENOMEM;
+	}
 	if (f->policy) {
 		policy_inherit(policy, f->policy);
 		firewall_remap_rules(f, policy);
@@ -155,7 +159,7 @@ int firewall_configure(struct firewall *f, const struct params *params)
 	}
 	f->policy = policy;
 	if (f->params != params && !firewall_same_members(f->params, params))
-		firewall_forget_members(f);
+		firewall_forget_members(f, params);
 	f->params = params;
 	bucket_init(&f->query_packets, c->query_rate, c->query_burst, f->node->now_ns);
 	bucket_init(&f->query_bytes, c->query_kbytes, c->query_kbytes, f->node->now_ns);
@@ -350,7 +354,10 @@ void firewall_route(struct firewall *f, struct pkt *pkt, struct lookup *l)
 		home_packet(f, s, pkt, l);
 		return;
 	}
-	fw = l->from == NOTE_NO_MEMBER && !l->delivering ? relay_find(f, l) : NULL;
+	if (l->from != NOTE_NO_MEMBER)
+		fw = backup_handed_on(f, pkt, l);
+	else
+		fw = l->delivering ? NULL : relay_find(f, l);
 	if (fw && firewall_begins_anew(f, fw, pkt)) {
 		relay_remove(f, fw, "the endpoints begin anew");
 		fw = NULL;
@@ -448,6 +455,7 @@ static void firewall_yield(struct firewall *f, struct channel_message *msg)
 	if (state_rank(s) > y.rank && !(s->flags & STATE_HALF_OPEN))
 		return;
 	node_count(f->node, COUNTER_HOME_CONFLICT);
+	state_clear_term(s);
 	home_remove(f, s, DROP_NONE);
 	c.rank = y.rank;
 	c.age_ms = y.age_ms;

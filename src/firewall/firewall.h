@@ -81,6 +81,7 @@ struct firewall {
 	struct bucket query_packets, query_bytes;
 	struct seen_set *seen; /* SEEN_SETS */
 	struct backup *backup; /* NULL: flows end with their home */
+	uint32_t backup_epoch; /* the last one used while there were backups */
 
 	struct wire_keys *releases; /* one batch per member */
 	uint64_t release_due_ns;
@@ -173,6 +174,7 @@ void ask_packet(struct firewall *f, struct pkt *pkt, struct lookup *l, const str
 void ask_confirmed(struct firewall *f, const struct channel_message *msg);
 void ask_exception(struct firewall *f, struct pkt *pkt, struct lookup *l, enum drop reason,
 		   bool maybe_delivered);
+void ask_again(struct firewall *f);
 uint64_t ask_tick(struct firewall *f);
 
 /* answer.c */

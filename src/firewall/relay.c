@@ -66,6 +66,7 @@ struct forward *relay_learn(struct firewall *f, const struct flow_key *key, unsi
 	fw->home_rank = c->rank;
 	fw->home_age_ms = c->age_ms;
 	fw->dir = (uint8_t)dir;
+	fw->handed = false;
 	flow_table_arm(f->forwards, fw, f->node->now_ns, f->params->cluster.forward_ms);
 	relay_note(f, NOTE_FORWARD_LEARNT, fw, NULL);
 	return fw;

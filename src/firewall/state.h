@@ -56,6 +56,7 @@ struct forward {
 	uint8_t home_rank;
 	uint8_t dir; /* direction of the packet that asked */
 	bool tunnel; /* how the last packet went */
+	bool handed; /* the flow was this node's, until it handed it over (FC-17) */
 };
 
 /* 0 originator, 1 responder: the side that sends packets of direction `dir`. */
@@ -67,6 +68,12 @@ static inline unsigned state_side(const struct state *s, unsigned dir)
 static inline uint8_t state_term(const struct state *s)
 {
 	return s->flags >> STATE_TERM_SHIFT;
+}
+
+/* The flow is another member's: what ends here is this state, not the flow. */
+static inline void state_clear_term(struct state *s)
+{
+	s->flags &= (uint8_t)~STATE_TERM;
 }
 
 static inline void state_count(struct state *s, unsigned side, uint32_t bytes)

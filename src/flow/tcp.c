@@ -16,15 +16,16 @@
  * midway, that side has been heard. CHALLENGED, in SYN_SENT: the responder's `una` is the ACK it
  * answered with. ISN_UNSURE, in SYN_RECEIVED: there were SYN-ACKs with different numbers.
  * SYN_INSIDE: the originator's max_win is lent to the low half of the number that a SYN inside the
- * connection wants acknowledged. */
+ * connection wants acknowledged. MIDWAY: picked up; its SYNs were not seen. */
 #define FIN_SENT(side) (1U << (side))
 #define SYN_ACKED(side) (4U << (side))
 #define CHALLENGED 16U
 #define ISN_UNSURE 32U
 #define SYN_INSIDE 64U
+#define MIDWAY 128U
 
-#define SCALE_NONE 0xff
-#define SCALE_MAX 14
+#define SCALE_NONE TCP_SCALE_NONE
+#define SCALE_MAX TCP_SCALE_MAX
 #define WINDOW_LEAST 65536U
 #define WINDOW_MOST (1U << 30)
 
@@ -80,10 +81,9 @@ static uint32_t window_reach(const struct tcp_track *t, unsigned side)
 	return window > WINDOW_LEAST ? window : WINDOW_LEAST;
 }
 
-/* The sides were not seen to agree on scaling: the connection was picked up midway. */
 static bool picked_up(const struct tcp_track *t)
 {
-	return t->state != TCP_STATE_SYN_SENT && t->scale[ORIGINATOR] == SCALE_NONE;
+	return t->flags & MIDWAY;
 }
 
 /* The highest acknowledgement that side `from` may send. What was in flight when a connection was
@@ -143,14 +143,14 @@ void tcp_track_open(struct tcp_track *t, const struct tcp_seg *seg)
 	peer_begin(t, ORIGINATOR, seg);
 }
 
-void tcp_track_pickup(struct tcp_track *t, unsigned from, const struct tcp_seg *seg)
+void tcp_track_resume(struct tcp_track *t, unsigned from, const struct tcp_seg *seg)
 {
 	struct tcp_peer *s = &t->peer[from], *r = &t->peer[!from];
 
 	*t = (struct tcp_track){
 		.state = TCP_STATE_ESTABLISHED,
-		.scale = {SCALE_NONE, SCALE_NONE},
-		.flags = (uint8_t)SYN_ACKED(from),
+		.scale = {t->scale[0], t->scale[1]},
+		.flags = (uint8_t)(MIDWAY | SYN_ACKED(from)),
 	};
 	t->max_win[from] = t->max_win[!from] = seg->win;
 	s->una = seg->seq;
@@ -162,6 +162,17 @@ void tcp_track_pickup(struct tcp_track *t, unsigned from, const struct tcp_seg *
 		t->flags |= (uint8_t)FIN_SENT(from);
 		t->state = TCP_STATE_FIN_WAIT;
 	}
+}
+
+void tcp_track_pickup(struct tcp_track *t, unsigned from, const struct tcp_seg *seg)
+{
+	t->scale[0] = t->scale[1] = SCALE_NONE;
+	tcp_track_resume(t, from, seg);
+}
+
+bool tcp_track_midway(const struct tcp_track *t)
+{
+	return picked_up(t);
 }
 
 /* ---- progress ---- */
@@ -393,7 +404,7 @@ static enum drop judge_syn_ack(struct tcp_track *t, unsigned from, const struct 
 		/* the SYN's window and scale were not kept: as good as picked up */
 		tcp_track_pickup(t, RESPONDER, seg);
 		t->state = TCP_STATE_SYN_RECEIVED;
-		t->flags = (uint8_t)SYN_ACKED(ORIGINATOR);
+		t->flags = (uint8_t)(MIDWAY | SYN_ACKED(ORIGINATOR));
 		return DROP_NONE;
 	}
 	if (other_isn(t, from, seg))
@@ -445,6 +456,9 @@ bool tcp_track_seq_plausible(const struct tcp_track *t, unsigned from, uint32_t 
 
 bool tcp_track_settled(const struct tcp_track *t)
 {
-	return t->state == TCP_STATE_ESTABLISHED && !picked_up(t) &&
+	const unsigned heard = SYN_ACKED(0) | SYN_ACKED(1);
+
+	return t->state == TCP_STATE_ESTABLISHED &&
+	       (!picked_up(t) || (t->flags & heard) == heard) &&
 	       !(t->flags & (FIN_SENT(0) | FIN_SENT(1) | SYN_INSIDE));
 }

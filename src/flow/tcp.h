@@ -33,6 +33,10 @@ enum tcp_state { TCP_STATE_LIST(TCP_STATE_ENUM) TCP_STATE_COUNT };
 
 const char *tcp_state_name(enum tcp_state s);
 
+/* A window shift that is not known. */
+#define TCP_SCALE_NONE 0xff
+#define TCP_SCALE_MAX 14
+
 struct tcp_peer {
 	uint32_t end;	  /* highest sequence number sent + 1 */
 	uint32_t max_end; /* end of what the other side allows */
@@ -55,6 +59,10 @@ void tcp_track_open(struct tcp_track *t, const struct tcp_seg *seg);
 /* Begin in the middle of a connection whose SYN was not seen (exception "pass"): windows are
  * learnt from the first packets of each side. `from` = 0 when the sender is taken as originator. */
 void tcp_track_pickup(struct tcp_track *t, unsigned from, const struct tcp_seg *seg);
+/* The same for a connection whose window shifts are in `t` already (a flow taken over). */
+void tcp_track_resume(struct tcp_track *t, unsigned from, const struct tcp_seg *seg);
+/* Begun so: an acknowledgement may be of what never passed here. */
+bool tcp_track_midway(const struct tcp_track *t);
 
 /* Judge a segment from side `from` (0 originator, 1 responder). DROP_NONE = pass, state moved on;
  * else DROP_TCP_STATE, DROP_TCP_WINDOW or DROP_TCP_RESET and nothing changed.
@@ -70,8 +78,8 @@ enum drop tcp_track_segment(struct tcp_track *t, unsigned from, const struct tcp
 /* True until the handshake is complete. */
 bool tcp_track_half_open(const struct tcp_track *t);
 
-/* Established, with windows known as well as they ever will be: neither side has sent a FIN, and no
- * SYN waits for its answer. */
+/* Established, with windows known as well as they ever will be: neither side has sent a FIN, no
+ * SYN waits for its answer, and when picked up midway both sides have been heard. */
 bool tcp_track_settled(const struct tcp_track *t);
 
 /* Whether a segment quoted in an ICMP error (sent by side `from`) lies in what that side has sent:

@@ -6,6 +6,10 @@
  *      │ ▲
  *      ▼ │ after a while
  *     taken (not answered for)
+ *
+ * Addresses of a dispatcher that several nodes may play are not probed: the nodes agree whose they
+ * are (HD-19), and who has them says so at once, and again while switches and hosts may have missed
+ * it.
  */
 #include "node/node_priv.h"
 
@@ -13,6 +17,10 @@
 #define PROBE_NS 200000000ULL
 #define ANNOUNCE_COUNT 3
 #define ANNOUNCE_NS 1000000000ULL
+#define ELECTED_COUNT 6
+#define ELECTED_SOON_NS 20000000ULL
+#define ELECTED_LATE_NS 5000000000ULL
+#define ELECTED_AGAIN_NS 60000000000ULL /* one that died unheard may have claimed it last */
 #define TAKEN_NS 10000000000ULL
 #define TAKEN_SPREAD_NS 1000000000ULL /* so that two that probe at once do not for ever */
 #define DEFEND_NS 10000000000ULL      /* RFC 5227 section 2.4: else two hosts would storm */
@@ -34,16 +42,42 @@ static void announce_due(struct node *n, struct node_address *a, uint64_t due_ns
 		n->announce_due_ns = due_ns;
 }
 
+/* Nothing is asked: it is ours, or it is not. */
+static void announce_settle(struct node *n, struct node_address *a)
+{
+	bool up = n->links[a->port].up;
+
+	a->is_silent = n->silent_ports & 1u << a->port;
+	a->is_taken = a->is_probing = false;
+	a->left = up && !a->is_silent ? ELECTED_COUNT : 0;
+	a->defended_ns = 0;
+	announce_due(n, a, a->left ? n->now_ns : UINT64_MAX);
+}
+
 void announce_begin(struct node *n, struct node_address *a)
 {
 	const struct node_link *l = &n->links[a->port];
 	bool alone = l->up && (l->is_capture || l->is_ours);
 
+	if (n->elected_ports & 1u << a->port) {
+		announce_settle(n, a);
+		return;
+	}
+	a->is_silent = false;
 	a->is_taken = false;
 	a->is_probing = !alone;
 	a->left = alone ? 0 : PROBE_COUNT;
 	a->defended_ns = 0;
 	announce_due(n, a, alone || !l->up ? UINT64_MAX : n->now_ns);
+}
+
+void announce_resume(struct node *n, struct node_address *a)
+{
+	if (!a->is_probing)
+		return;
+	a->is_probing = false;
+	a->left = ANNOUNCE_COUNT;
+	announce_due(n, a, n->now_ns);
 }
 
 void announce_link(struct node *n, uint16_t port)
@@ -143,6 +177,18 @@ static void announce_won(struct node *n, struct node_address *a)
 	a->left = ANNOUNCE_COUNT;
 }
 
+/* The first ones come in quick succession, the last one when a segment that was just joined again
+ * has settled. */
+static uint64_t announce_gap(const struct node *n, const struct node_address *a)
+{
+	if (!(n->elected_ports & 1u << a->port))
+		return a->left ? ANNOUNCE_NS : UINT64_MAX - n->now_ns;
+	return a->left == 0		      ? ELECTED_AGAIN_NS
+	       : a->left >= ELECTED_COUNT - 2 ? ELECTED_SOON_NS
+	       : a->left > 1		      ? ANNOUNCE_NS
+					      : ELECTED_LATE_NS;
+}
+
 static void announce_step(struct node *n, struct node_address *a)
 {
 	if (a->is_taken && !a->is_probing) {
@@ -158,8 +204,9 @@ static void announce_step(struct node *n, struct node_address *a)
 	if (a->is_probing)
 		announce_won(n, a);
 	announce_send(n, a);
-	a->left--;
-	announce_due(n, a, a->left ? n->now_ns + ANNOUNCE_NS : UINT64_MAX);
+	if (a->left > 0)
+		a->left--;
+	announce_due(n, a, n->now_ns + announce_gap(n, a));
 }
 
 uint64_t announce_tick(struct node *n)
@@ -198,10 +245,16 @@ static void announce_taken(struct node *n, struct node_address *a)
 
 static void announce_defend(struct node *n, struct node_address *a)
 {
+	bool elected = n->elected_ports & 1u << a->port;
+
 	node_count(n, COUNTER_ADDRESS_CLAIMED);
-	if (a->defended_ns && n->now_ns - a->defended_ns < DEFEND_NS)
+	if (a->defended_ns && n->now_ns - a->defended_ns < (elected ? ANNOUNCE_NS : DEFEND_NS))
 		return;
 	a->defended_ns = n->now_ns;
+	if (elected) { /* most likely one who stood still and does not know yet */
+		announce_send(n, a);
+		return;
+	}
 	announce_note(n, a, "another host claims it, too: find that host; defended once in 10 s");
 	announce_send(n, a);
 }
@@ -212,7 +265,7 @@ void announce_heard(struct node *n, uint16_t port, const struct ipaddr *addr,
 	const struct node_link *l = &n->links[port];
 	struct node_address *a = announce_find(n, port, addr);
 
-	if (!a || l->is_capture || l->is_ours || announce_is_own_mac(n, mac))
+	if (!a || a->is_silent || l->is_capture || l->is_ours || announce_is_own_mac(n, mac))
 		return;
 	if (a->is_probing)
 		announce_taken(n, a);

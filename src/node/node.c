@@ -99,6 +99,7 @@ static void node_keep_address(struct node *n, struct node_address *a)
 		announce_begin(n, a);
 		return;
 	}
+	a->is_silent = old->is_silent;
 	a->is_taken = old->is_taken;
 	a->is_probing = old->is_probing;
 	a->left = old->left;
@@ -182,6 +183,15 @@ int node_set_routes(struct node *n, const struct route *v, size_t count)
 	return node_build_routes(n);
 }
 
+static void node_drop_waiting(struct node *n, uint16_t port, enum drop reason)
+{
+	for (uint16_t i = 0; i < neigh_capacity(n->neighbours); i++) {
+		struct neigh *e = neigh_at(n->neighbours, i);
+		if (e->port == port)
+			node_drop_queue(n, &e->waiting, reason);
+	}
+}
+
 void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
 {
 	struct node_link *l = &n->links[port];
@@ -193,11 +203,7 @@ void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
 	if (n->params->ports[port].mtu && n->params->ports[port].mtu < l->mtu)
 		l->mtu = n->params->ports[port].mtu;
 	if (was_up && !l->up) {
-		for (uint16_t i = 0; i < neigh_capacity(n->neighbours); i++) {
-			struct neigh *e = neigh_at(n->neighbours, i);
-			if (e->port == port)
-				node_drop_queue(n, &e->waiting, DROP_PORT_DOWN);
-		}
+		node_drop_waiting(n, port, DROP_PORT_DOWN);
 		neigh_reset_port(n->neighbours, port);
 		n->neighbour_changes++;
 	}
@@ -207,10 +213,29 @@ void node_set_link(struct node *n, uint16_t port, const struct node_link *link)
 		announce_again(n, port);
 }
 
+void node_set_roles(struct node *n, uint32_t elected, uint32_t silent, uint32_t shut)
+{
+	uint32_t changed = (elected ^ n->elected_ports) | (silent ^ n->silent_ports);
+	uint32_t newly_shut = shut & ~n->shut_ports;
+
+	if (shut != n->shut_ports || changed)
+		node_void_offload(n);
+	n->elected_ports = elected;
+	n->silent_ports = silent;
+	n->shut_ports = shut;
+	for (uint16_t port = 0; changed && port < n->params->n_ports; port++)
+		if (changed & 1u << port)
+			announce_link(n, port);
+	for (uint16_t port = 0; newly_shut && port < n->params->n_ports; port++)
+		if (newly_shut & 1u << port)
+			node_drop_waiting(n, port, DROP_STANDBY);
+}
+
 const struct node_address *node_address_search(const struct node *n, const struct ipaddr *a)
 {
 	for (size_t i = 0; i < n->n_own_addresses; i++)
-		if (!n->addresses[i].is_taken && ipaddr_eq(&n->addresses[i].prefix.addr, a))
+		if (!n->addresses[i].is_taken && !n->addresses[i].is_silent &&
+		    ipaddr_eq(&n->addresses[i].prefix.addr, a))
 			return &n->addresses[i];
 	return NULL;
 }
@@ -248,7 +273,7 @@ const struct ipaddr *node_source(const struct node *n, uint16_t port, const stru
 	for (size_t i = 0; i < n->n_own_addresses; i++) {
 		const struct node_address *a = &n->addresses[i];
 		if (a->port != port || ipaddr_is_v4(&a->prefix.addr) != v4 || a->is_taken ||
-		    a->is_probing)
+		    a->is_probing || a->is_silent)
 			continue;
 		if (node_address_covers(a, peer))
 			return &a->prefix.addr;
@@ -282,7 +307,8 @@ struct note *node_note(struct node *n, enum note_type type)
 			      .rule = 0xffff,
 			      .path = PARAMS_NONE,
 			      .target = PARAMS_NONE,
-			      .service = PARAMS_NONE};
+			      .service = PARAMS_NONE,
+			      .dispatcher = PARAMS_NONE};
 	return note;
 }
 

@@ -59,6 +59,7 @@ struct node_address {
 	bool is_virtual;      /* the daemon answers for it; else the kernel does */
 	bool is_passed;	      /* answered for, but dispatched or passed on: not this node's own */
 	bool is_taken;	      /* another host answers for it: the daemon does not */
+	bool is_silent;	      /* another node plays the dispatcher it belongs to, and answers */
 	/* announce.c: of an address that the daemon answers for */
 	bool is_probing;      /* not known yet whether another host has it */
 	uint8_t left;	      /* probes or announcements still to be sent */
@@ -69,7 +70,7 @@ struct node_address {
 /* Whether the daemon answers for the address just now, and may speak from it. */
 static inline bool node_address_answers(const struct node_address *a)
 {
-	return a->is_virtual && !a->is_taken && !a->is_probing;
+	return a->is_virtual && !a->is_taken && !a->is_probing && !a->is_silent;
 }
 
 struct node {
@@ -100,6 +101,10 @@ struct node {
 	/* One bit per port: ICMP errors and resets about what came by it go back to its sender's
 	 * MAC address, not by the routes (a dispatcher's: only the sender knows the way). */
 	uint32_t back_ports;
+
+	/* One bit per port: of a dispatcher that several nodes may play (HD-19); of those, where
+	 * another one answers for the addresses; and where frames are not for this node at all. */
+	uint32_t elected_ports, silent_ports, shut_ports;
 
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t drops[DROP_COUNT];
@@ -218,6 +223,14 @@ void node_echo(struct node *n, struct pkt *pkt);
 void node_echo_answer(struct node *n, struct pkt *pkt);
 /* Whether the packet is a whole echo request or reply. */
 bool node_is_echo(const struct pkt *pkt, bool *request);
+
+/* Who plays the dispatchers has changed: see the masks of struct node. Addresses that are this
+ * node's from now on are announced at once. */
+void node_set_roles(struct node *n, uint32_t elected, uint32_t silent, uint32_t shut);
+static inline bool node_is_shut(const struct node *n, uint16_t port)
+{
+	return n->shut_ports & 1u << port;
+}
 
 /* Tell the hosts on a port's segment that its virtual and answered-for addresses are here now. */
 void node_announce(struct node *n, uint16_t port);

@@ -42,6 +42,8 @@ struct node_address *announce_find(struct node *n, uint16_t port, const struct i
 /* To be called for every address in a new table that was not in the old one, and when the link
  * of its port comes or goes. */
 void announce_begin(struct node *n, struct node_address *a);
+/* After a restart: this node held it a moment ago. */
+void announce_resume(struct node *n, struct node_address *a);
 void announce_link(struct node *n, uint16_t port);
 /* The addresses of a port have another MAC address now. */
 void announce_again(struct node *n, uint16_t port);

@@ -487,6 +487,14 @@ static void sync_number(uint32_t *x, uint32_t *y, bool known)
 	*x = *y = n;
 }
 
+/* An unknown shift counts as the largest, as it does for the daemon. */
+static uint32_t scale_word(const struct tcp_track *t, unsigned side)
+{
+	uint32_t scale = t->scale[side] == TCP_SCALE_NONE ? TCP_SCALE_MAX : t->scale[side];
+
+	return scale | (tcp_track_midway(t) ? OFFLOAD_MIDWAY : 0);
+}
+
 void offload_sync(struct offload *o, enum offload_owner kind, uint32_t owner, struct tcp_track *t)
 {
 	uint32_t slot = slot_find(o, kind, owner);
@@ -506,7 +514,7 @@ void offload_sync(struct offload *o, enum offload_owner kind, uint32_t owner, st
 		sync_number(&t->peer[side].una, &p->una, known);
 		t->max_win[side] = (uint16_t)win;
 		k->max_win[side] = win;
-		k->scale[side] = t->scale[side];
+		k->scale[side] = scale_word(t, side);
 	}
 }
 

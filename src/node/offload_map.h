@@ -59,8 +59,11 @@ struct offload_peer {
 struct offload_track {
 	struct offload_peer peer[2]; /* by side */
 	uint32_t max_win[2];	     /* unscaled */
-	uint32_t scale[2];
+	uint32_t scale[2];	     /* window shift, and OFFLOAD_MIDWAY */
 };
+
+/* The connection was picked up midway: what was in flight then is known by acknowledgements. */
+#define OFFLOAD_MIDWAY 16
 
 struct offload_slot {
 	uint32_t generation; /* void unless equal to that of the control page */
@@ -97,17 +100,20 @@ static inline int offload_tcp_pass(struct offload_track *t, unsigned from, uint3
 {
 	struct offload_peer *s = &t->peer[from & 1], *r = &t->peer[(from & 1) ^ 1];
 	uint32_t end = seq + len, back = offload_reach(t, from & 1) * 2, limit;
+	uint32_t most = t->scale[0] & OFFLOAD_MIDWAY ? r->max_end : r->end;
 
 	if (back > OFFLOAD_WINDOW_MOST)
 		back = OFFLOAD_WINDOW_MOST;
 	if (offload_after(end, s->max_end + 1) ||
 	    offload_after(s->una - offload_reach(t, (from & 1) ^ 1), end) ||
-	    offload_after(ack, r->end) || offload_after(r->end - back, ack))
+	    offload_after(ack, most) || offload_after(r->end - back, ack))
 		return 0;
 	if (offload_after(end, s->end))
 		s->end = end;
 	if (offload_after(s->end, s->max_end))
 		s->max_end = s->end;
+	if (offload_after(ack, r->end))
+		r->end = ack;
 	limit = ack + ((uint32_t)win << (t->scale[from & 1] & 15));
 	if (offload_after(limit, r->max_end))
 		r->max_end = limit;

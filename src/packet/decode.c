@@ -269,6 +269,9 @@ enum drop pkt_decode(struct pkt *pkt, struct frame *frame)
 	case ETH_ARP:
 		pkt->kind = PKT_ARP;
 		return DROP_NONE;
+	case ETH_CLUSTER:
+		pkt->kind = PKT_CLUSTER;
+		return DROP_NONE;
 	default:
 		return DROP_LINK_CONTROL;
 	}

@@ -20,6 +20,8 @@
 #define ETH_ARP 0x0806
 #define ETH_VLAN 0x8100
 #define ETH_IPV6 0x86dd
+#define ETH_CLUSTER                                                                                \
+	0x88b5 /* local experimental EtherType 1 (IEEE 802): sealed messages of members */
 
 #define IPPROTO_NUM_ICMP 1
 #define IPPROTO_NUM_TCP 6
@@ -34,9 +36,10 @@
 #define TCP_URG 0x20
 
 enum pkt_kind {
-	PKT_IP,	 /* IPv4 or IPv6, all fields valid */
-	PKT_ARP, /* use arp_parse on the frame */
-	PKT_ND,	 /* ICMPv6 types 133..137: use nd_parse */
+	PKT_IP,	     /* IPv4 or IPv6, all fields valid */
+	PKT_ARP,     /* use arp_parse on the frame */
+	PKT_ND,	     /* ICMPv6 types 133..137: use nd_parse */
+	PKT_CLUSTER, /* a message of a member begins at l3 */
 };
 
 struct tcp_seg {

@@ -3,8 +3,8 @@
 # bench.md in the build directory). The lab needs root and is left out without.
 #
 # BENCH_FULL=1: a long run of the engine's tables. BENCH_ROUNDS, BENCH_SECONDS, ...: see
-# lab_bench.sh, lab_dispatch.sh and lab_l7.sh. With valgrind installed, instructions per packet are counted
-# exactly, which other work on the machine does not disturb.
+# lab_bench.sh, lab_dispatch.sh, lab_l7.sh and lab_takeover.sh. With valgrind installed, instructions
+# per packet are counted exactly, which other work on the machine does not disturb.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${top_builddir:-$here/../../build}
@@ -77,6 +77,7 @@ lab() {
 	}'} bash "$here/lab_bench.sh" || status=1
 	top_builddir=$build bash "$here/lab_dispatch.sh" || status=1
 	top_builddir=$build bash "$here/lab_l7.sh" || status=1
+	top_builddir=$build bash "$here/lab_takeover.sh" || status=1
 }
 
 {

@@ -6,6 +6,8 @@
 
 #include "cluster/wire.h"
 #include "cluster/wire_backup.h"
+#include "cluster/wire_sync.h"
+#include "cluster/wire_role.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -79,6 +81,23 @@ static void round_trip_backup(const uint8_t *data, size_t size)
 	wire_put_backup_head(&w, &head);
 	for (good = r.pos; rcur_left(&r) > 0 && wire_get_backup_flow(&r, &flow); good = r.pos)
 		wire_put_backup_flow(&w, &flow);
+	assert_same(&w, data, (size_t)(good - data));
+}
+
+/* A head, and records up to the first that is none. */
+static void round_trip_sync(const uint8_t *data, size_t size)
+{
+	struct wire_sync_head head;
+	struct wire_sync_record record;
+	struct rcur r = rcur_init(data, size);
+	struct wcur w = wcur_init(out, sizeof(out));
+	const uint8_t *good;
+
+	if (!wire_get_sync_head(&r, &head))
+		return;
+	wire_put_sync_head(&w, &head);
+	for (good = r.pos; rcur_left(&r) > 0 && wire_get_sync(&r, &record); good = r.pos)
+		wire_put_sync(&w, &record);
 	assert_same(&w, data, (size_t)(good - data));
 }
 
@@ -178,6 +197,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case WIRE_BACKUP_ACK:
 		ROUND_TRIP(backup_ack);
+		break;
+	case WIRE_SYNC:
+		round_trip_sync(data, size);
+		break;
+	case WIRE_SYNC_ASK:
+		ROUND_TRIP(sync_ask);
+		break;
+	case WIRE_ROLE:
+		ROUND_TRIP(role);
 		break;
 	case WIRE_GOODBYE: /* has no payload: its number is free for the header and the key */
 		header(data, size);

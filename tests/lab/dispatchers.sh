@@ -8,6 +8,8 @@
 # Nodes without a dp_address are in no cluster. fwclusterctl is asked with the words of
 # firewalls.sh (ctl, json, counter, drops, members_up).
 #
+# dp_cluster: more options of everybody's cluster section.
+#
 # LAB_OFFLOAD=1 leaves the packets of known flows to the kernel, at all ports.
 # LAB_FW=plain puts the kernel's forwarding in the place of all dispatchers, which tests the lab
 # itself: everything goes by fw1 to web1.
@@ -36,6 +38,7 @@ dp_conf() { # NAME: writes its configuration
 			echo "	id = 2"
 			echo "	device = \"cluster\""
 			echo "	key-file = \"$LAB_DIR/dispatchers.key\""
+			echo "	${dp_cluster:-}"
 			echo "}"
 			for member in "${dp_names[@]}"; do
 				id=$((id + 1))

@@ -26,6 +26,16 @@ check "twenty reloads in a row while a download runs" holds '
 	fetch big & pid=$!
 	for i in {1..20}; do ctl fw1 reload && kill -HUP ${lab_pid[fw2]} || exit 1; done
 	wait $pid'
+check "${LAB_RELOADS:-1000} more of each member, under connections, a download and datagrams" holds '
+	fetch big --limit-rate 10M & pid=$!
+	"$PYTHON" "$LAB_TESTS/tools/reloads.py" "$LAB_DIR/fw1.sock" ${LAB_RELOADS:-1000} & one=$!
+	"$PYTHON" "$LAB_TESTS/tools/reloads.py" "$LAB_DIR/fw2.sock" ${LAB_RELOADS:-1000} & two=$!
+	connects $WEB 80 200 || exit 1
+	ask $WEB 7007 200 || exit 1
+	wait $one && wait $two && wait $pid'
+check "the connection goes on" drip_lives drip
+check "the members did not part" equal "$(grep -c "member-down" "$LAB_DIR/fw1.log" "$LAB_DIR/fw2.log" |
+	cut -d: -f2 | tr "\n" " ")" "0 0 "
 
 title "a new policy is in force at once, old flows stay"
 rules=$LAB_RULES

@@ -16,11 +16,12 @@ ALL=(
 	single
 	'asymmetric carry l2' 'asymmetric carry tunnel' 'asymmetric hold l2' 'asymmetric hold tunnel'
 	'places 4' 'places 6'
-	heal backup unknown keys attack reload device virtual offload
+	heal backup leaving 'restart cluster' 'restart sandwich' overload full_disk unknown keys attack reload device virtual offload
 	'backends single' 'backends asymmetric'
-	'sandwich nft' 'sandwich cluster' onebox farm tree health flood
+	'sandwich nft' 'sandwich cluster' onebox farm tree health takeover flood
 	'l7 balancer' 'l7 sandwich' l7_cookies l7_corners
 	l72 'relays config' 'relays ask' 'figure8 both'
+	'chaos 2 1'
 )
 
 [ "$(id -u)" = 0 ] || { echo "run.sh: needs root, to make network namespaces" >&2; exit 77; }

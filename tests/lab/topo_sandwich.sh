@@ -33,7 +33,8 @@
 #
 # Options, set before sw_lay: SW_FWS, SW_SERVERS, SW_STAGES ('stage-a stage-b'), SW_FIREWALLS
 # (nft, or cluster: members of a firewall cluster by fwclusterd), SW_BOX=1 (outer and inner on one
-# host, box), SW_CLUSTER=1 (the dispatchers are members of a cluster), SW_MAC=1 (their ports have MAC
+# host, box), SW_TAKEOVER=1 (outer and inner each have all the segments of both, and take over for
+# each other: sw_both; needs SW_CLUSTER=1), SW_CLUSTER=1 (the dispatchers are members of a cluster), SW_MAC=1 (their ports have MAC
 # addresses of the daemons' own).
 
 . "$LAB_TESTS/dispatchers.sh"
@@ -44,6 +45,7 @@ SW_SERVERS=${SW_SERVERS:-4}
 SW_STAGES=${SW_STAGES:-}
 SW_FIREWALLS=${SW_FIREWALLS:-nft}
 SW_BOX=${SW_BOX:-0}
+SW_TAKEOVER=${SW_TAKEOVER:-0}
 SW_CLUSTER=${SW_CLUSTER:-0}
 SW_CLIENTS=${SW_CLIENTS:-32}
 SW_MAC=${SW_MAC:-0}
@@ -75,6 +77,12 @@ sw_lay() {
 			*) echo "$1" ;;
 			esac
 		}
+	elif [ "$SW_TAKEOVER" = 1 ]; then
+		net_host outer inner
+		sw_plug outer outside front back farm stage cluster
+		sw_plug inner outside front back farm stage cluster
+		net_address outer farm 10.4.0.252/24
+		net_address outer farm fd00:4::252/64
 	else
 		net_host outer inner
 		sw_plug outer outside front cluster
@@ -159,6 +167,16 @@ sw_dispatchers() {
 	answer-for = { "10.4.0.240", "10.4.0.241", "fd00:4::240" }'
 	dp_port[inner.stage]='
 	addresses = { "10.5.0.254/24", "fd00:5::254/64" }'
+	if [ "$SW_TAKEOVER" = 1 ]; then
+		dp_ports[inner]="outside front ${dp_ports[inner]}"
+		dp_ports[outer]=${dp_ports[inner]}
+		for i in back farm stage; do
+			dp_port[outer.$i]=${dp_port[inner.$i]}
+		done
+		for i in outside front; do
+			dp_port[inner.$i]=${dp_port[outer.$i]}
+		done
+	fi
 	net_address "$(dp_host inner)" farm 10.4.0.253/24
 	net_address "$(dp_host inner)" farm fd00:4::253/64
 }
@@ -206,6 +224,36 @@ dispatcher \"inner\" {
 	${1:-}
 }
 ${2:-}"
+}
+# sw_both OUTER_OPTIONS INNER_OPTIONS [SERVICES]: the same text for both nodes, each of which may
+# play both dispatchers.
+sw_both() {
+	local ports='"farm"'
+	[ -z "$SW_STAGES" ] || ports='"farm", "stage"'
+	dp_text[outer]="
+$sw_upstream
+$(sw_paths)
+dispatcher \"outer\" {
+	role = \"outer\"
+	firewall-port = \"front\"
+	ports = { \"outside\" }
+	nodes = { \"outer\", \"inner\" }
+	${1:-}
+}
+dispatcher \"inner\" {
+	role = \"inner\"
+	firewall-port = \"back\"
+	ports = { $ports }
+	nodes = { \"inner\", \"outer\" }
+	${2:-}
+}
+${3:-}"
+	dp_text[inner]=${dp_text[outer]}
+}
+# role_of NODE DISPATCHER: what the node is of it: active, standby, ...
+role_of() {
+	json "$1" show dispatchers | jq -r --arg d "$2" \
+		'.dispatchers[] | select(.dispatcher == $d) | .takeover.state'
 }
 # sw_stage_text NAME FROM [OPTIONS] [SERVICES]
 sw_stage_text() {

@@ -3,11 +3,11 @@
  *
  * Conversations over TCP and UDP run through three to five members, each packet by whichever the
  * dice say; what does not arrive is sent again by its host. Then one member is killed, leaves,
- * restarts, or is cut off for a while and returns with all it had. What must hold in every
- * schedule:
+ * is drained, restarts, or is cut off for a while and returns with all it had. What must hold in
+ * every schedule:
  *   - where the link loses nothing, each flow that was answered and older than its delay and two
- *     flushes goes on within the time of detection and query; where it loses, each that a live
- *     member held;
+ *     flushes goes on within the time of detection and query, and each that was answered when its
+ *     home left or was drained; where it loses, each that a live member held;
  *   - no packet is delivered twice, or goes from member to member more than once;
  *   - when all is over each flow has one home, and not the member that returned;
  *   - frames in = frames out + held + drops; at last every table is empty.
@@ -30,7 +30,7 @@
 #define TRIES 12 /* 3 s: a member is down after 1.5 s, a query has run out 0.3 s later */
 #define TRIES_LOSSY 24
 
-enum loss { LOSS_KILL, LOSS_LEAVE, LOSS_RESTART, LOSS_CUT, LOSSES };
+enum loss { LOSS_KILL, LOSS_LEAVE, LOSS_DRAIN, LOSS_RESTART, LOSS_CUT, LOSSES };
 
 struct flow {
 	struct pkt_tuple there, back;
@@ -272,6 +272,9 @@ static void expect(struct script *sc)
 		bool old = f->since_ns && !f->broken &&
 			   s->now_ns - f->since_ns >= (DELAY_MS + 40) * SIM_MS;
 
+		if (sc->loss == LOSS_LEAVE ||
+		    sc->loss == LOSS_DRAIN) /* handed over, however young */
+			old = true;
 		f->must_live = !home || (calm ? old : held_elsewhere(s, sc->victim, &f->key));
 		f->must_live = f->must_live && f->since_ns && !f->broken &&
 			       (sc->loss != LOSS_CUT || sc->avoid);
@@ -286,6 +289,24 @@ static void member_back(struct sim *s, uint64_t m)
 	s->members[m].group = 0;
 }
 
+static void gone(struct sim *s, uint64_t m)
+{
+	sim_kill(s, (unsigned)m);
+	sim_at(s, s->now_ns + 5000 * SIM_MS, member_back, m);
+}
+
+/* As the daemon does it. */
+static void leave(struct sim *s, uint64_t m)
+{
+	if (engine_leaving(s->members[m].engine)) {
+		sim_at(s, s->now_ns + SIM_MS, leave, m);
+		return;
+	}
+	engine_goodbye(s->members[m].engine, s->now_ns, s->actions);
+	sim_carry_out(s, (unsigned)m);
+	gone(s, m);
+}
+
 static void lose(struct sim *s, uint64_t word)
 {
 	struct script *sc = script_of(s);
@@ -296,12 +317,17 @@ static void lose(struct sim *s, uint64_t word)
 	expect(sc);
 	switch (sc->loss) {
 	case LOSS_LEAVE:
-		engine_goodbye(s->members[v].engine, s->now_ns, s->actions);
+		engine_leave(s->members[v].engine, s->now_ns, s->actions);
 		sim_carry_out(s, v);
-		/* fall through */
+		leave(s, v);
+		break;
+	case LOSS_DRAIN: /* and switched off without a word */
+		engine_drain_node(s->members[v].engine, true, s->now_ns, s->actions);
+		sim_carry_out(s, v);
+		sim_at(s, s->now_ns + 1500 * SIM_MS, gone, v);
+		break;
 	case LOSS_KILL:
-		sim_kill(s, v);
-		sim_at(s, s->now_ns + 5000 * SIM_MS, member_back, v);
+		gone(s, v);
 		break;
 	case LOSS_RESTART:
 		sim_kill(s, v);
@@ -322,8 +348,9 @@ static void judge_packets(const struct script *sc)
 {
 	const struct sim *s = sc->sim;
 	/* Who has just restarted does not know the others' MAC addresses, and may take a frame that
-	 * a member forwards to its former boot for a host's. */
-	unsigned most = sc->loss == LOSS_RESTART ? 2 : 1;
+	 * a member forwards to its former boot for a host's. Who hands a flow over forwards what
+	 * comes for it from members that have not heard. */
+	unsigned most = sc->loss == LOSS_KILL || sc->loss == LOSS_CUT ? 1 : 2;
 	char why[128];
 
 	for (uint32_t id = 0; id < s->n_packets; id++) {

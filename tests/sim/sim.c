@@ -241,7 +241,9 @@ static void world_receive(struct sim *s, struct sim_event *ev)
 /* --- members
  * --------------------------------------------------------------------------------------- */
 
-static void member_text(const struct sim *s, unsigned m, char *text, size_t size)
+/* The members in the order of `order`, `n` of them; NULL: all. */
+static void member_text(const struct sim *s, unsigned m, const unsigned *order, unsigned n_order,
+			char *text, size_t size)
 {
 	const struct sim_params *p = &s->params;
 	int n = snprintf(
@@ -260,10 +262,30 @@ static void member_text(const struct sim *s, unsigned m, char *text, size_t size
 		m, m + 1, m + 1, m + 1, m + 1, p->unicast ? "unicast" : "multicast",
 		p->hold ? "hold" : "carry", p->tunnel ? "tunnel" : "l2", p->query_timeout_ms,
 		p->forward_ms, p->cluster ? p->cluster : "", p->rules ? p->rules : "");
-	for (unsigned i = 0; i < p->n_members; i++)
+	for (unsigned i = 0; i < (order ? n_order : p->n_members); i++) {
+		unsigned x = order ? order[i] : i;
 		n += snprintf(text + n, size - (size_t)n,
-			      "member \"m%u\" { id = %u address = \"10.9.0.%u\" }\n", i, i + 1,
-			      i + 1);
+			      "member \"m%u\" { id = %u address = \"10.9.0.%u\" }\n", x, x + 1,
+			      x + 1);
+	}
+}
+
+void sim_reload(struct sim *s, unsigned m, const unsigned *members, unsigned n, const char *cluster)
+{
+	struct sim_member *member = &s->members[m];
+	const char *before = s->params.cluster;
+	struct params *params;
+	char text[4096];
+
+	s->params.cluster = cluster;
+	member_text(s, m, members, n, text, sizeof(text));
+	s->params.cluster = before;
+	params = conf_parse("sim", text, stderr, NULL);
+	if (!params || engine_reload(member->engine, params, NULL, s->now_ns, s->actions) < 0)
+		abort();
+	carry_out(s, m);
+	conf_free(member->params);
+	member->params = params;
 }
 
 void sim_start(struct sim *s, unsigned m)
@@ -274,7 +296,7 @@ void sim_start(struct sim *s, unsigned m)
 	char text[4096], err[128];
 
 	if (!member->params) {
-		member_text(s, m, text, sizeof(text));
+		member_text(s, m, NULL, 0, text, sizeof(text));
 		member->params = conf_parse("sim", text, stderr, NULL);
 		if (!member->params)
 			abort();

@@ -104,6 +104,11 @@ void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, si
 void sim_kill(struct sim *s, unsigned member);
 void sim_start(struct sim *s, unsigned member);
 
+/* Read a member's configuration again, with those members in that order and other options of
+ * section "cluster". */
+void sim_reload(struct sim *s, unsigned member, const unsigned *members, unsigned n,
+		const char *cluster);
+
 /* Packets that kernels have passed on so far. */
 uint64_t sim_kernel_passed(const struct sim *s);
 

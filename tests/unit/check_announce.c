@@ -535,6 +535,66 @@ START_TEST(only_new_addresses_are_probed)
 }
 END_TEST
 
+/* --- addresses of a dispatcher that several nodes may play -------------------------------------
+ */
+
+static void roles(struct rig *r, uint32_t elected, uint32_t silent)
+{
+	node_begin(&r->engine->node, r->now_ns, r->actions);
+	node_set_roles(&r->engine->node, elected, silent, silent);
+	rig_tick(r, r->now_ns);
+}
+
+/* proves: HD-19 */
+/* Not probed, and silent while another plays it. */
+START_TEST(silent_while_another_has_it)
+{
+	struct rig *r = shared();
+
+	roles(r, 1, 1);
+	up(r);
+	rig_clear(r);
+	rig_wait(r, 20000);
+	ck_assert_uint_eq(r->n_out, 0);
+	ck_assert(!answered(r, _i));
+	ck_assert(!node_source(&r->engine->node, INSIDE, &(struct ipaddr){.b = {0}}));
+	rig_free(r);
+}
+END_TEST
+
+/* proves: HD-19 */
+/* At once, twice more at 20 ms, at 1 s and 2 s, at 7 s, and then each minute. */
+START_TEST(announced_when_it_comes_here)
+{
+	static const unsigned at_ms[] = {0, 20, 40, 1040, 2040, 7040, 67040, 127040};
+	struct rig *r = shared();
+	uint64_t start;
+
+	roles(r, 1, 1);
+	up(r);
+	rig_clear(r);
+	start = r->now_ns;
+	roles(r, 1, 0);
+	ck_assert(answered(r, _i));
+	for (unsigned i = 0; i < sizeof(at_ms) / sizeof(at_ms[0]); i++) {
+		if (i > 0) {
+			rig_clear(r);
+			rig_tick(r, start + at_ms[i] * RIG_MS - 1);
+			ck_assert_uint_eq(count(r, ANNOUNCEMENT, own[_i]), 0);
+			rig_tick(r, start + at_ms[i] * RIG_MS);
+			ck_assert_msg(count(r, ANNOUNCEMENT, own[_i]) == 1, "at %u ms", at_ms[i]);
+		}
+	}
+	rig_clear(r);
+	roles(r, 1, 1); /* and gone again */
+	ck_assert(!answered(r, _i));
+	rig_clear(r);
+	rig_wait(r, 130000);
+	ck_assert_uint_eq(r->n_out, 0);
+	rig_free(r);
+}
+END_TEST
+
 /* --- addresses that are answered for, but lie behind this node -----------------------------------
  */
 
@@ -578,6 +638,8 @@ int main(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, probed_then_announced, 0, 2);
+	tcase_add_loop_test(t, silent_while_another_has_it, 0, 2);
+	tcase_add_loop_test(t, announced_when_it_comes_here, 0, 2);
 	tcase_add_test(t, announcements_say_where);
 	tcase_add_test(t, no_word_from_an_address_being_probed);
 	tcase_add_loop_test(t, captures_and_simulations_are_not_probed, 0, 2);

@@ -3,119 +3,7 @@
  *
  * proves: FC-17
  */
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../sim/sim.h"
-
-#define OPTIONS "backup = true backup-delay = \"400ms\" backup-refresh = \"1s\" "
-#define RULES "timeouts { tcp-time-wait = \"1s\" tcp-closed = \"1s\" }"
-
-/* One TCP connection; `by` is the home. */
-static struct pkt_tuple there, back;
-static struct flow_key key;
-static uint32_t seq[2];
-
-static struct sim *begin(const char *options)
-{
-	struct sim_params p = {.seed = 7,
-			       .n_members = 3,
-			       .jitter_ns = SIM_MS,
-			       .query_timeout_ms = 20,
-			       .forward_ms = 5000,
-			       .cluster = options,
-			       .rules = RULES};
-	struct sim *s = sim_new(&p);
-	uint8_t in[4] = {10, 1, 1, 100}, out[4] = {192, 0, 2, 100};
-
-	there = (struct pkt_tuple){.src = ipaddr_v4(in),
-				   .dst = ipaddr_v4(out),
-				   .sport = 1234,
-				   .dport = 80,
-				   .proto = IPPROTO_NUM_TCP};
-	back = (struct pkt_tuple){.src = there.dst,
-				  .dst = there.src,
-				  .sport = 80,
-				  .dport = 1234,
-				  .proto = IPPROTO_NUM_TCP};
-	flow_key_make(&key, &there, 4);
-	seq[0] = 1000;
-	seq[1] = 5000;
-	sim_run(s, s->now_ns + 2500 * SIM_MS);
-	return s;
-}
-
-static void wait_ms(struct sim *s, uint64_t ms)
-{
-	sim_run(s, s->now_ns + ms * SIM_MS);
-}
-
-/* A segment with `len` bytes, its number `behind` what is next; delivered how often within 20 ms.
- */
-static unsigned segment(struct sim *s, unsigned by, enum sim_side to, uint8_t flags, unsigned len,
-			uint32_t behind)
-{
-	unsigned from = to == SIM_OUTSIDE ? 0 : 1;
-	uint32_t id = sim_packet_new(s, 0, to);
-	struct sim_tcp h = {.flags = flags, .seq = seq[from] - behind};
-	uint8_t ip[2048];
-
-	h.ack = flags & TCP_ACK ? seq[!from] : 0;
-	sim_send(s, id, by, ip, sim_tcp(ip, from ? &back : &there, &h, id, len), 0);
-	wait_ms(s, 15);
-	if (!behind)
-		seq[from] += len + (flags & (TCP_SYN | TCP_FIN) ? 1u : 0u);
-	return s->packets[id].delivered;
-}
-
-static void open_by(struct sim *s, unsigned home)
-{
-	ck_assert_uint_eq(segment(s, home, SIM_OUTSIDE, TCP_SYN, 0, 0), 1);
-	ck_assert_uint_eq(segment(s, home, SIM_INSIDE, TCP_SYN | TCP_ACK, 0, 0), 1);
-	ck_assert_uint_eq(segment(s, home, SIM_OUTSIDE, TCP_ACK, 0, 0), 1);
-}
-
-static struct firewall *fw(struct sim *s, unsigned m)
-{
-	return &s->members[m].engine->firewall;
-}
-
-static struct state *state_at(struct sim *s, unsigned m)
-{
-	struct flow_table *t = fw(s, m)->states;
-
-	return flow_table_find(t, &key, flow_table_hash(t, &key));
-}
-
-static bool held_at(struct sim *s, unsigned m)
-{
-	const struct flow_table *t = fw(s, m)->backup->flows;
-
-	return flow_table_find(t, &key, flow_table_hash(t, &key)) != NULL;
-}
-
-static uint64_t counted(struct sim *s, unsigned m, enum counter c)
-{
-	return engine_counters(s->members[m].engine)[c];
-}
-
-/* The flow by member 0, and with its backup, which is returned. */
-static unsigned backed_up(struct sim *s)
-{
-	open_by(s, 0);
-	wait_ms(s, 500);
-	ck_assert_uint_ne(state_at(s, 0)->backup, 0);
-	return state_at(s, 0)->backup - 1u;
-}
-
-static void finish(struct sim *s)
-{
-	char why[128];
-
-	ck_assert_msg(sim_balanced(s, why, sizeof(why)), "%s", why);
-	sim_free(s);
-}
+#include "backup_rig.h"
 
 START_TEST(told_when_answered_and_old)
 {
@@ -259,6 +147,58 @@ START_TEST(negative_cache_gives_way)
 }
 END_TEST
 
+/* Without backups, and queries go to those only that are up. Member 0 is cut off for a while;
+ * member 1 gets a packet of its flow `before_ms` before it hears member 0 again, `wait` ms after
+ * the cut has healed. Returns how often the packet was delivered, and in `wait` the time from
+ * healing to hearing when that was 0. */
+static unsigned asked_while_cut_off(uint64_t before_ms, uint64_t *wait)
+{
+	struct sim *s = begin_sim(&(struct sim_params){
+		.unicast = true, .cluster = "backup = false negative-ttl = \"1h\""});
+	uint64_t now = 0;
+	unsigned n = 0;
+	uint32_t id;
+	uint8_t ip[256];
+	struct sim_tcp h = {.flags = TCP_ACK};
+
+	open_by(s, 0);
+	s->members[0].group = 1;
+	wait_ms(s, 2200);
+	ck_assert(!channel_member(fw(s, 1)->channel, 0)->up);
+	id = sim_packet_new(s, 0, SIM_OUTSIDE);
+	h.seq = seq[0];
+	h.ack = seq[1];
+	if (*wait == 0) {
+		s->members[0].group = 0;
+		for (; !channel_member(fw(s, 1)->channel, 0)->up; now++)
+			wait_ms(s, 1);
+		*wait = now;
+	} else {
+		size_t size = sim_tcp(ip, &there, &h, id, 0);
+		if (before_ms > *wait)
+			sim_send(s, id, 1, ip, size, 0);
+		wait_ms(s, before_ms > *wait ? before_ms - *wait : 0);
+		s->members[0].group = 0;
+		if (before_ms <= *wait)
+			sim_send(s, id, 1, ip, size, (*wait - before_ms) * SIM_MS);
+		wait_ms(s, 2000);
+		n = s->packets[id].delivered;
+	}
+	finish(s);
+	return n;
+}
+
+/* proves: FC-4: who is heard again is asked by the query that is still open. */
+START_TEST(asked_again_when_heard_again)
+{
+	uint64_t wait = 0;
+
+	asked_while_cut_off(0, &wait);
+	ck_assert_uint_gt(wait, 0);
+	ck_assert_uint_eq(asked_while_cut_off(200, &wait), 1);
+}
+END_TEST
+
 START_TEST(a_handshake_is_not_taken_over)
 {
 	struct sim *s = begin(OPTIONS);
@@ -283,6 +223,7 @@ START_TEST(leaving_is_at_once)
 
 	open_by(s, 0); /* not old enough: told in the moment of leaving */
 	engine_goodbye(s->members[0].engine, s->now_ns, s->actions);
+	ck_assert_uint_ne(state_at(s, 0)->backup, 0);
 	b = state_at(s, 0)->backup - 1u;
 	s->params.jitter_ns = 0;
 	sim_carry_out(s, 0);
@@ -411,9 +352,10 @@ START_TEST(another_backup)
 	ck_assert_uint_eq(state_at(s, 0)->backup, 3 - b + 1);
 	ck_assert(held_at(s, 3 - b));
 	sim_start(s, b);
-	wait_ms(s, 2000);
-	ck_assert_uint_eq(state_at(s, 0)->backup, 3 - b + 1); /* nothing moves back */
-	ck_assert(!held_at(s, b));
+	wait_ms(s, 2000); /* the best member for it is back: it moves when it is refreshed */
+	ck_assert_uint_eq(state_at(s, 0)->backup, b + 1);
+	ck_assert(held_at(s, b));
+	ck_assert(!held_at(s, 3 - b));
 	finish(s);
 }
 END_TEST
@@ -452,6 +394,7 @@ int main(void)
 	tcase_add_test(t, taken_over_by_a_packet);
 	tcase_add_test(t, taken_over_by_a_query);
 	tcase_add_test(t, negative_cache_gives_way);
+	tcase_add_test(t, asked_again_when_heard_again);
 	tcase_add_test(t, a_handshake_is_not_taken_over);
 	tcase_add_test(t, leaving_is_at_once);
 	tcase_add_test(t, restart_is_a_loss);

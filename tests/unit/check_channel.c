@@ -405,6 +405,11 @@ START_TEST(config_differs_is_told_once)
 	channel_configure(net->nodes[1].ch, &net->nodes[1].params, NULL, net->now_ns);
 	net_run(net, 5000);
 	ck_assert_uint_eq(net->nodes[0].events[CHANNEL_CONFIG_DIFFERS][1], 2);
+	ck_assert(net_member(net, 0, 1)->config_differs);
+	net->nodes[1].params.members[0] = net->nodes[0].params.members[0];
+	channel_configure(net->nodes[1].ch, &net->nodes[1].params, NULL, net->now_ns);
+	net_run(net, 5000);
+	ck_assert(!net_member(net, 0, 1)->config_differs);
 }
 END_TEST
 

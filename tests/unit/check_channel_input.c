@@ -147,7 +147,7 @@ END_TEST
 
 START_TEST(type_and_content)
 {
-	struct wire_header h = header(WIRE_BACKUP_ACK + 1);
+	struct wire_header h = header(200);
 
 	snapshot();
 	inject_forged(&h, key1, 10);
@@ -167,6 +167,97 @@ START_TEST(type_and_content)
 	inject_forged(&h, key1, WIRE_NONCE);
 	assert_only(0, COUNTER_MSG_CHALLENGE_BAD, 1);
 	ck_assert(net_complete(net));
+}
+END_TEST
+
+/* proves: HD-19 */
+/* From a segment come role, challenge, response and hello, and none of them says
+ * who is alive on the cluster link or where. */
+START_TEST(types_from_a_segment)
+{
+	static const struct {
+		uint8_t type;
+		size_t size;
+		enum counter verdict;
+	} cases[] = {
+		{WIRE_ROLE, 6, COUNTER_MSG_IN},
+		{WIRE_HELLO, 3, COUNTER_MSG_IN}, /* not even read */
+		{WIRE_CHALLENGE, 3, COUNTER_MSG_MALFORMED},
+		{WIRE_RESPONSE, WIRE_NONCE, COUNTER_MSG_CHALLENGE_BAD},
+		{WIRE_GOODBYE, 0, COUNTER_MSG_TYPE},
+		{WIRE_QUERY, 10, COUNTER_MSG_TYPE},
+		{WIRE_FORWARD, 10, COUNTER_MSG_TYPE},
+		{WIRE_TAKEN, 10, COUNTER_MSG_TYPE},
+		{WIRE_PATH, 10, COUNTER_MSG_TYPE},
+		{200, 10, COUNTER_MSG_TYPE},
+	};
+	struct endpoint way = channel_segment_way(1);
+	const struct endpoint before_endpoint = net_member(net, 0, 1)->endpoint;
+	const uint64_t heard = net_member(net, 0, 1)->heard_ns;
+
+	net->now_ns += NET_MS;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct wire_header h = header(cases[i].type);
+		uint8_t payload[512] = {0}, data[600];
+
+		h.counter += i;
+		snapshot();
+		net_input(net, 0, &way, true, data,
+			  net_forge(data, &h, key1, payload, cases[i].size));
+		ck_assert_msg(net->nodes[0].counters[cases[i].verdict] ==
+				      before[0][cases[i].verdict] + 1,
+			      "case %u", i);
+	}
+	ck_assert_uint_eq(net->nodes[0].received[WIRE_ROLE], 1);
+	ck_assert(net_member(net, 0, 1)->up);
+	ck_assert_uint_eq(net_member(net, 0, 1)->heard_ns, heard);
+	ck_assert(ipaddr_eq(&net_member(net, 0, 1)->endpoint.addr, &before_endpoint.addr));
+	ck_assert_uint_eq(net_member(net, 0, 1)->endpoint.port, before_endpoint.port);
+}
+END_TEST
+
+/* proves: HD-19 */
+/* A segment keeps nobody alive who is silent on the link. */
+START_TEST(no_liveness_from_a_segment)
+{
+	struct endpoint way = channel_segment_way(1);
+	struct wire_header h = header(WIRE_ROLE);
+	uint8_t payload[6] = {0}, data[100];
+
+	net_stop(net, 1);
+	for (unsigned i = 0; i < 2 * NET_DEAD_MS / 100; i++) {
+		h.counter++;
+		net_input(net, 0, &way, true, data,
+			  net_forge(data, &h, key1, payload, sizeof(payload)));
+		net_run(net, 100);
+	}
+	ck_assert_uint_eq(net->nodes[0].received[WIRE_ROLE], 2 * NET_DEAD_MS / 100);
+	ck_assert(!net_member(net, 0, 1)->up);
+}
+END_TEST
+
+/* proves: HD-19 */
+/* A new boot that is first heard on a segment is challenged there. */
+START_TEST(challenged_by_a_segment)
+{
+	struct endpoint way = channel_segment_way(1);
+	struct wire_header h = header(WIRE_ROLE);
+	uint8_t payload[6] = {0}, data[100];
+	const struct net_datagram *last;
+
+	h.boot_id[0] ^= 0x55;
+	h.counter = 1;
+	snapshot();
+	net_input(net, 0, &way, true, data, net_forge(data, &h, key1, payload, sizeof(payload)));
+	ck_assert_uint_eq(net->nodes[0].counters[COUNTER_MSG_UNPROVEN_BOOT],
+			  before[0][COUNTER_MSG_UNPROVEN_BOOT] + 1);
+	ck_assert_uint_eq(net->nodes[0].received[WIRE_ROLE], 0);
+	ck_assert_uint_gt(net->n_record, 0);
+	last = &net->record[net->n_record - 1];
+	ck_assert_uint_eq(last->from, 0);
+	ck_assert_uint_eq(last->data[6], WIRE_CHALLENGE);
+	ck_assert(channel_is_segment(&last->to));
+	ck_assert_uint_eq(last->to.port, 1);
 }
 END_TEST
 
@@ -295,6 +386,66 @@ START_TEST(ciphers_mix)
 }
 END_TEST
 
+/* A member that could speak a newer version is told of once, and understood. */
+START_TEST(newer_version)
+{
+	struct wire_hello hello = {.hello_ms = 500, .dead_ms = 1500};
+	struct wire_header h = header(WIRE_HELLO);
+	uint8_t payload[128], data[256];
+	struct wcur body = wcur_init(payload, sizeof(payload));
+	unsigned *told = &net->nodes[0].events[CHANNEL_VERSION_DIFFERS][1];
+
+	wire_put_hello(&body, &hello);
+	ck_assert_uint_eq(net_member(net, 0, 1)->version, WIRE_VERSION);
+	ck_assert_uint_eq(*told, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		h = header(WIRE_HELLO);
+		h.version_max = WIRE_VERSION + 1;
+		h.counter += i;
+		inject(data, net_forge(data, &h, key1, payload, wcur_size(&body)));
+		ck_assert_uint_eq(net_member(net, 0, 1)->version, WIRE_VERSION + 1);
+		ck_assert(!net_member(net, 0, 1)->unreadable);
+		ck_assert_uint_eq(*told, 1);
+	}
+	h = header(WIRE_HELLO);
+	h.counter += 2;
+	inject(data, net_forge(data, &h, key1, payload, wcur_size(&body)));
+	ck_assert_uint_eq(net_member(net, 0, 1)->version, WIRE_VERSION);
+	ck_assert_uint_eq(*told, 1);
+}
+END_TEST
+
+/* Who cannot be understood is only known by its address; a member that is understood is believed.
+ */
+START_TEST(other_version)
+{
+	struct wire_header h = header(WIRE_HELLO);
+	unsigned *told = &net->nodes[0].events[CHANNEL_VERSION_DIFFERS][1];
+
+	h.version = WIRE_VERSION + 1;
+	inject_forged(&h, key1, 30);
+	ck_assert_uint_eq(*told, 0);
+	ck_assert(!net_member(net, 0, 1)->unreadable);
+	net->nodes[1].stalled = true;
+	net_run(net, 5000);
+	ck_assert(!net_member(net, 0, 1)->up);
+	for (unsigned i = 0; i < 3; i++) {
+		inject_forged(&h, key1, 30);
+		ck_assert_uint_eq(*told, 1);
+		ck_assert(net_member(net, 0, 1)->unreadable);
+		ck_assert_uint_eq(net_member(net, 0, 1)->version, WIRE_VERSION + 1);
+	}
+	net_run(net, 11000);
+	inject_forged(&h, key1, 30);
+	ck_assert_uint_eq(*told, 2);
+	net->nodes[1].stalled = false;
+	net_run(net, 5000);
+	ck_assert(net_member(net, 0, 1)->up);
+	ck_assert(!net_member(net, 0, 1)->unreadable);
+	ck_assert_uint_eq(*told, 2);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("channel_input");
@@ -310,9 +461,14 @@ static Suite *suite(void)
 	tcase_add_test(verdicts, wrong_key);
 	tcase_add_test(verdicts, member_with_wrong_key);
 	tcase_add_test(verdicts, type_and_content);
+	tcase_add_test(verdicts, types_from_a_segment);
+	tcase_add_test(verdicts, no_liveness_from_a_segment);
+	tcase_add_test(verdicts, challenged_by_a_segment);
 	tcase_add_test(verdicts, type_cannot_be_changed);
 	tcase_add_test(verdicts, reflection);
 	tcase_add_test(verdicts, replay_and_reordering);
+	tcase_add_test(verdicts, newer_version);
+	tcase_add_test(verdicts, other_version);
 	suite_add_tcase(s, verdicts);
 
 	tcase_add_checked_fixture(keys, setup, teardown);

@@ -132,6 +132,10 @@ START_TEST(defaults)
 	ck_assert_uint_eq(c->query_burst, 4000);
 	ck_assert_uint_eq(c->query_kbytes, 8000);
 	ck_assert_uint_eq(c->source_rate, 5000);
+	ck_assert(c->backup);
+	ck_assert_uint_eq(c->backup_delay_ms, 1000);
+	ck_assert_uint_eq(c->backup_refresh_ms, 15000);
+	ck_assert_int_eq(c->backup_tracking, TRACKING_LOOSE);
 	ck_assert_uint_eq(c->source_burst, 2000);
 	ck_assert_uint_eq(p->self, 1);
 	ck_assert_uint_eq(p->node_id, 9);
@@ -175,7 +179,8 @@ static const char everything[] =
 	"  hello-interval = 1s dead-after = 1m query-timeout = 5ms query-retries = 0\n"
 	"  query-queue = 1 max-queries = 16 negative-ttl = 10ms forward-ttl = 1d\n"
 	"  max-forwards = 1024 query-rate = 1 query-burst = 2 query-kbytes = 3 source-rate = 4\n"
-	"  source-burst = 5 mtu = 1280 }\n"
+	"  source-burst = 5 mtu = 1280 backup = off backup-delay = 0ms backup-refresh = 1h "
+	"backup-tracking = strict }\n"
 	"member \"fw1\" { id = 1 address = \"fd00:9::1\" udp-port = 9 }\n"
 	"member \"fw2\" { id = 2 address = \"fd00:9::2\" }\n"
 	"firewall { max-flows = 1024 max-half-open = 7 max-per-source = 8 max-fragments = 16\n"
@@ -207,6 +212,10 @@ START_TEST(every_option)
 	ck_assert_str_eq(p->ports[0].segment, "s1");
 	ck_assert_uint_eq(p->ports[0].vlan, 12);
 	ck_assert_uint_eq(p->ports[0].mtu, 1400);
+	ck_assert(!p->cluster.backup);
+	ck_assert_uint_eq(p->cluster.backup_delay_ms, 0);
+	ck_assert_uint_eq(p->cluster.backup_refresh_ms, 3600000);
+	ck_assert_int_eq(p->cluster.backup_tracking, TRACKING_STRICT);
 	ck_assert_uint_eq(p->ports[0].rx_buffer, 65536);
 	ck_assert(p->ports[0].promiscuous);
 	ck_assert(p->ports[0].has_mac);
@@ -430,6 +439,14 @@ static const struct {
 	 "forward-ttl: \"2\" lacks its unit (\"2ms\" or \"2s\"?)"},
 	{MINIMAL "cluster { device = e forward-ttl = 2w }\nmember \"fw1\" { id = 1 }\n",
 	 "forward-ttl: \"2w\" is not valid"},
+	{MINIMAL "cluster { device = e backup = maybe }\nmember \"fw1\" { id = 1 }\n",
+	 "backup: \"maybe\" is not valid"},
+	{MINIMAL "cluster { device = e backup-delay = 2h }\nmember \"fw1\" { id = 1 }\n",
+	 "backup-delay: \"2h\" is out of range"},
+	{MINIMAL "cluster { device = e backup-refresh = 99ms }\nmember \"fw1\" { id = 1 }\n",
+	 "backup-refresh: \"99ms\" is out of range"},
+	{MINIMAL "cluster { device = e backup-tracking = lax }\nmember \"fw1\" { id = 1 }\n",
+	 "backup-tracking: \"lax\" is not valid"},
 	{MINIMAL "cluster { device = e forward-ttl = 8d }\nmember \"fw1\" { id = 1 }\n",
 	 "forward-ttl: \"8d\" is out of range"},
 	{MINIMAL
@@ -776,6 +793,8 @@ static const struct {
 	{"id = 65535", "id = 3", "cluster: \"id\" has changed"},
 	{"max-forwards = 1024", "max-forwards = 1025", "\"max-forwards\" has changed"},
 	{"query = hold", "query = carry", NULL},
+	{"backup = off", "backup = on", NULL},
+	{"backup-tracking = strict", "backup-tracking = loose", NULL},
 	{"hello-interval = 1s", "hello-interval = 2s", NULL},
 	{"\"fd00:9::2\"", "\"fd00:9::3\"", "address of this member has changed"},
 	{"\"fd00:9::1\"", "\"fd00:9::4\"", NULL},

@@ -289,6 +289,39 @@ START_TEST(every_option_of_services)
 }
 END_TEST
 
+#define NODES_AND(role, more)                                                                      \
+	"node = a\n" CLUSTER PORTS PATHS TARGETS "dispatcher \"d\" { role = " role                 \
+	" firewall-port = back ports = {farm} " more " }\n"
+
+/* HD-19 */
+START_TEST(nodes)
+{
+	struct outcome o = outcome(NODES_AND("outer", ""), NULL);
+	const struct dispatcher_params *d;
+
+	ck_assert_str_eq(o.errors, "");
+	d = &o.params->dispatchers[0];
+	ck_assert_uint_eq(d->n_nodes, 0);
+	ck_assert(d->take_back);
+	ck_assert_uint_eq(d->take_back_ms, 10000);
+	done(&o);
+	o = outcome(NODES_AND("inner", "nodes = {c, a} take-back = false take-back-delay = 0ms"),
+		    NULL);
+	ck_assert_str_eq(o.errors, "");
+	d = &o.params->dispatchers[0];
+	ck_assert_uint_eq(d->n_nodes, 2);
+	ck_assert_uint_eq(d->nodes[0], 2);
+	ck_assert_uint_eq(d->nodes[1], 0);
+	ck_assert(!d->take_back);
+	ck_assert_uint_eq(d->take_back_ms, 0);
+	done(&o);
+	o = outcome(NODES_AND("outer", "nodes = {a, b, c} take-back-delay = 1h"), NULL);
+	ck_assert_str_eq(o.errors, "");
+	ck_assert_uint_eq(o.params->dispatchers[0].take_back_ms, 3600000);
+	done(&o);
+}
+END_TEST
+
 static const char *const algorithm_words[] = {
 	"static",	 "round-robin", "weighted-round-robin", "least-connections",
 	"least-packets", "source"};
@@ -440,6 +473,25 @@ END_TEST
 static const struct {
 	const char *text, *error;
 } bad[] = {
+	/* nodes */
+	{NODES_AND("outer", "nodes = {\na}"),
+	 "t.conf:14: dispatcher \"d\": nodes: one alone has nobody to take over from; give at "
+	 "least two, or leave the option out"},
+	{NODES_AND("outer", "nodes = {b, c}"),
+	 "nodes: this node, \"a\", is not among them; add it, or leave the dispatcher out"},
+	{NODES_AND("outer", "nodes = {b}"), "nodes: this node, \"a\", is not among them"},
+	{NODES_AND("outer", "nodes = {a, d}"), "nodes: no member \"d\"; the members are a, b, c"},
+	{NODES_AND("outer", "nodes = {a, b, a}"), "nodes: \"a\" is given twice"},
+	{STAGE_AND("from = {b} nodes = {a, b}"),
+	 "nodes: goes with role = \"outer\" or \"inner\"; later stages stand in for each other "
+	 "as targets"},
+	{NODES_AND("outer", "take-back = false"),
+	 "take-back: needs \"nodes\"; without it this node alone plays the dispatcher"},
+	{NODES_AND("outer", "take-back-delay = 5s"),
+	 "take-back-delay: needs \"nodes\"; without it this node alone plays the dispatcher"},
+	{NODES_AND("outer", "nodes = {a, b} take-back-delay = 2h"),
+	 "take-back-delay: \"2h\" is out of range; allowed is"},
+	{NODES_AND("outer", "nodes = {a, b} take-back = perhaps"), "take-back: \"perhaps\""},
 	/* ports */
 	{"node = a\n" PORTS "port \"x\" { device = e addresses = {10.5.0.1/24}\n"
 	 "answer-for = {10.5.0.1} }\nfirewall { }\n",
@@ -939,6 +991,7 @@ int main(void)
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, every_option_of_dispatchers);
 	tcase_add_test(tc, every_option_of_services);
+	tcase_add_test(tc, nodes);
 	tcase_add_loop_test(tc, algorithms, 0, N(algorithm_words));
 	tcase_add_loop_test(tc, allowed, 0, N(good));
 	tcase_add_test(tc, all_errors_in_one_run);

@@ -99,13 +99,13 @@ static const char flow_a[] =
 	"80,"
 	"\"state\":\"established\",\"in\":\"inside\",\"out\":\"outside\",\"rule\":\"web\","
 	"\"age_s\":1.2,\"expires_s\":7199.0,\"packets\":[12,10],\"bytes\":[123456,34567890],"
-	"\"home\":\"fw1\",\"askers\":[\"fw2\",\"fw3\"],\"by\":\"kernel\"}";
+	"\"home\":\"fw1\",\"askers\":[\"fw2\",\"fw3\"],\"backup\":\"fw3\",\"by\":\"kernel\"}";
 static const char flow_b[] =
 	"{\"proto\":\"udp\",\"src\":\"2001:db8::1\",\"sport\":53,\"dst\":\"2001:db8::2\","
 	"\"dport\":5353,\"state\":\"stream\",\"in\":\"inside\",\"out\":\"outside\",\"rule\":\"a "
 	"b\","
 	"\"age_s\":61.2,\"expires_s\":100,\"packets\":[1,0],\"bytes\":[60,0],\"home\":\"fw1\","
-	"\"askers\":[],\"by\":\"daemon\"}";
+	"\"askers\":[],\"backup\":null,\"by\":\"daemon\"}";
 static const char event_a[] =
 	"{\"schema\":1,\"event\":\"drop\",\"time\":\"2026-11-22T10:00:00.123456Z\",\"node\":"
 	"\"fw2\","
@@ -260,10 +260,10 @@ static const struct {
 	const char *line, *error;
 } mistakes[] = {
 	{"", "a verb is missing; one of: show, status, monitor, flush, weight, drain, undrain, "
-	     "reload, log, key, help"},
+	     "takeover, reload, log, key, help"},
 	{"dance",
 	 "\"dance\" is not known here; one of show, status, monitor, flush, weight, drain, "
-	 "undrain, reload, log, key, help"},
+	 "undrain, takeover, reload, log, key, help"},
 	{"s flows", "\"s\" could be show, status"},
 	{"show f", "\"f\" could be flows, forwards"},
 	{"show", "show what? one of: status, members, flows, forwards, queries, drops, counters, "
@@ -303,7 +303,9 @@ static const struct {
 	const char *words[6];
 	const char *found;
 } completions[] = {
-	{{NULL}, "show\nstatus\nmonitor\nflush\nweight\ndrain\nundrain\nreload\nlog\nkey\nhelp\n"},
+	{{NULL},
+	 "show\nstatus\nmonitor\nflush\nweight\ndrain\nundrain\ntakeover\nreload\nlog\nkey\nhelp"
+	 "\n"},
 	{{"s"}, "show\nstatus\n"},
 	{{"show", "f"}, "flows\nforwards\n"},
 	{{"sh", "fl", "s"}, "src\nsport\nstate\nservice\n"},
@@ -382,11 +384,11 @@ START_TEST(table_of_flows)
 	ck_assert_str_eq(
 		text,
 		"PROTO  SOURCE         DESTINATION    STATE        IN      OUT      RULE   AGE  "
-		"EXPIRES  PACKETS       BYTES  HOME  ASKERS   BY\n"
+		"EXPIRES  PACKETS       BYTES  HOME  ASKERS   BACKUP  BY\n"
 		"tcp    10.1.0.9:1234  192.0.2.80:80  established  inside  outside  web   1.2s  "
-		"  1h59m    12/10  123k/34.6M  fw1   fw2,fw3  kernel\n"
+		"  1h59m    12/10  123k/34.6M  fw1   fw2,fw3  fw3     kernel\n"
 		"udp    [2001:db8::1]:53  [2001:db8::2]:5353  stream       inside  outside  a b   "
-		"1m01s    1m40s      1/0        60/0  fw1   -        daemon\n");
+		"1m01s    1m40s      1/0        60/0  fw1   -        -       daemon\n");
 }
 END_TEST
 
@@ -395,16 +397,18 @@ static const struct {
 } tables[] = {
 	{"members",
 	 "{\"name\":\"fw1\",\"id\":1,\"self\":true,\"state\":\"self\",\"address\":null,"
-	 "\"since_s\":11523,\"heard_ms\":null,\"flows\":1234,\"path\":\"multicast\","
+	 "\"since_s\":11523,\"heard_ms\":null,\"flows\":1234,\"path\":\"multicast\",\"config\":"
+	 "\"same\","
 	 "\"segments\":[{\"segment\":\"inside\",\"mac\":\"02:00:00:00:00:01\",\"port\":\"inside\"}"
 	 "]},{\"name\":\"fw2\",\"id\":2,\"self\":false,\"state\":\"up\","
 	 "\"address\":\"10.9.0.2:7067\",\"since_s\":300.5,\"heard_ms\":120,\"flows\":7,"
-	 "\"path\":\"multicast\",\"segments\":[{\"segment\":\"cbf29ce484222325\","
+	 "\"path\":\"multicast\",\"config\":\"differs\",\"segments\":[{\"segment\":"
+	 "\"cbf29ce484222325\","
 	 "\"mac\":\"02:00:00:00:00:22\",\"port\":null}]}",
-	 "NAME  ID  STATE  ADDRESS        SINCE  HEARD  FLOWS  PATH       SEGMENTS\n"
-	 "fw1    1  self   -              3h12m      -   1234  multicast  "
+	 "NAME  ID  STATE  ADDRESS        SINCE  HEARD  FLOWS  PATH       CONFIG   SEGMENTS\n"
+	 "fw1    1  self   -              3h12m      -   1234  multicast  same     "
 	 "inside=02:00:00:00:00:01\n"
-	 "fw2    2  up     10.9.0.2:7067  5m00s  120ms      7  multicast  "
+	 "fw2    2  up     10.9.0.2:7067  5m00s  120ms      7  multicast  differs  "
 	 "(cbf29ce484222325=02:00:00:00:00:22)\n"},
 	{"forwards",
 	 "{\"proto\":\"tcp\",\"src\":\"192.0.2.80\",\"sport\":80,\"dst\":\"10.1.0.9\","
@@ -451,9 +455,9 @@ static const struct {
 	 "      0\n"},
 	{"flows", "{\"packets\":[1],\"src\":7}",
 	 "PROTO  SOURCE  DESTINATION  STATE  IN  OUT  RULE  AGE  EXPIRES  PACKETS  BYTES  HOME  "
-	 "ASKERS  BY\n"
+	 "ASKERS  BACKUP  BY\n"
 	 "-      -       -            -      -   -    -       -        -        -      -  -     "
-	 "-       -\n"},
+	 "-       -       -\n"},
 };
 
 START_TEST(tables_look_like_this)
@@ -485,6 +489,10 @@ START_TEST(status_says_how_it_is)
 			       "forwards  12\n"
 			       "queries   0 open, 0 packets held\n"
 			       "frames    123k in, 123k out, 56 dropped\n");
+	*strrchr(record, '}') = '\0';
+	strcat(record, ",\"drained_s\":90.5}");
+	ck_assert(render("status", &plain, pages));
+	ck_assert_ptr_nonnull(strstr(text, "health    ok\ndrained   for 1m30s: "));
 	snprintf(record, sizeof(record), status, "false", "degraded", "\"port down\",\"late\"");
 	ck_assert(!render("status", &plain, pages));
 	ck_assert_ptr_nonnull(strstr(text, "health    degraded\nproblem   port down\n"

@@ -88,8 +88,8 @@ static const struct {
 	const char *line, *error;
 } mistakes[] = {
 	{"weight", "which target? see \"show targets\""},
-	{"drain", "which target? see \"show targets\""},
-	{"undrain", "which target? see \"show targets\""},
+	{"drain", "which target, or \"node\" for this one? see \"show targets\""},
+	{"undrain", "which target, or \"node\" for this one? see \"show targets\""},
 	{"weight web1", "a weight is a number from 0 to 256"},
 	{"weight web1 257", "a weight is a number from 0 to 256 \"257\""},
 	{"weight web1 -1", "a weight is a number from 0 to 256 \"-1\""},
@@ -156,6 +156,8 @@ static const struct {
 	{"weight w", "", "targets"},
 	{"drain w", "", "targets"},
 	{"undrain w", "", "targets"},
+	{"drain n", "node\n", "targets"},
+	{"undrain no", "node\n", "targets"},
 	{"weight web1 1", "", NULL},
 	{"drain web1 x", "", NULL},
 	{"show flows target w", "", "targets"},
@@ -163,7 +165,8 @@ static const struct {
 	{"monitor path f", "", "dispatchers"},
 	{"show flows state s", "", NULL},
 	{"flush flows", "flows\n", NULL},
-	{"", "show\nstatus\nmonitor\nflush\nweight\ndrain\nundrain\nreload\nlog\nkey\nhelp\n",
+	{"",
+	 "show\nstatus\nmonitor\nflush\nweight\ndrain\nundrain\ntakeover\nreload\nlog\nkey\nhelp\n",
 	 NULL},
 };
 
@@ -332,7 +335,8 @@ static bool render(const char *what, enum render_format format, const char *firs
 }
 
 static const char dispatcher[] =
-	"{\"dispatcher\":\"out\",\"role\":\"outer\",\"firewall_port\":\"front\",\"ports\":[\"net\"]"
+	"{\"dispatcher\":\"out\",\"takeover\":{\"state\":\"standby\",\"active\":\"fw-b\"},"
+	"\"role\":\"outer\",\"firewall_port\":\"front\",\"ports\":[\"net\"]"
 	",\"algorithm\":\"static\",\"learn\":true,\"unknown\":\"drop\",\"on_path_down\":\"move\","
 	"\"probe\":\"10.3.0.254\",\"flows\":12,\"paths\":[{\"path\":\"fw1\",\"id\":1,\"address\":"
 	"\"10.2.0.1\",\"mac\":\"02:00:00:00:00:11\",\"state\":\"up\",\"since_s\":60,\"weight\":1,"
@@ -438,13 +442,17 @@ static const struct {
 	 "server  -       -        -        -       -       -    -     -        -        -    "
 	 "  -\n"},
 	{"dispatchers", dispatcher,
-	 "DISPATCHER  ROLE   PORT   ALGORITHM  PATH  ID  ADDRESS   MAC                STATE      "
+	 "DISPATCHER  ROLE   HERE              PORT   ALGORITHM  PATH  ID  ADDRESS   MAC           "
+	 "     STATE      "
 	 "SINCE  WEIGHT  FLOWS  PACKETS       BYTES  PROBE              WHY\n"
-	 "out         outer  front  static     -      -  -         -                  1 of 2 up    "
+	 "out         outer  standby for fw-b  front  static     -      -  -         -             "
+	 "     1 of 2 up    "
 	 "  -       -     12        -           -  -                  -\n"
-	 "out         outer  front  static     fw1    1  10.2.0.1  02:00:00:00:00:11  up         "
+	 "out         outer  standby for fw-b  front  static     fw1    1  10.2.0.1  "
+	 "02:00:00:00:00:11  up         "
 	 "1m00s       1      7     10/8  1000/7.00G  answered 0.2s ago  -\n"
-	 "out         outer  front  static     fw2    2  10.2.0.2  -                  down        "
+	 "out         outer  standby for fw-b  front  static     fw2    2  10.2.0.2  -             "
+	 "     down        "
 	 "1.5s       3      5      1/0        60/0  -                  port down\n"},
 	{"services", services,
 	 "SERVICE  PROTO  ADDRESSES                   PORTS         TECHNOLOGY  ALGORITHM  "
@@ -474,13 +482,17 @@ static const struct {
 	 "         0        0  !10.1.0.1/24,10.1.0.10/24,!198.51.100.80\n"},
 	/* What the daemon does not send is a dash, never a crash. */
 	{"dispatchers", "{\"paths\":[7,{\"probe\":[]}]}",
-	 "DISPATCHER  ROLE  PORT  ALGORITHM  PATH  ID  ADDRESS  MAC  STATE      SINCE  WEIGHT  "
+	 "DISPATCHER  ROLE  HERE   PORT  ALGORITHM  PATH  ID  ADDRESS  MAC  STATE      SINCE  "
+	 "WEIGHT  "
 	 "FLOWS  PACKETS  BYTES  PROBE  WHY\n"
-	 "-           -     -     -          -      -  -        -    0 of 2 up      -       -  "
+	 "-           -     alone  -     -          -      -  -        -    0 of 2 up      -       "
+	 "-  "
 	 "    0        -      -  -      -\n"
-	 "-           -     -     -          -      -  -        -    -              -       -  "
+	 "-           -     alone  -     -          -      -  -        -    -              -       "
+	 "-  "
 	 "    0        -      -  -      -\n"
-	 "-           -     -     -          -      -  -        -    -              -       -  "
+	 "-           -     alone  -     -          -      -  -        -    -              -       "
+	 "-  "
 	 "    0        -      -  -      -\n"},
 	{"services", "{\"targets\":[7,{}],\"ports\":8}",
 	 "SERVICE  PROTO  ADDRESSES  PORTS  TECHNOLOGY  ALGORITHM  AFFINITY  FLOWS  REFUSED  "

@@ -179,6 +179,35 @@ static void random_handshake(struct rng *rng, struct tcp_track *t)
 	ck_assert(tcp_track_settled(t));
 }
 
+/* Picked up midway, with shifts that are known (a flow taken over) or not. */
+static void random_midway(struct rng *rng, struct tcp_track *t)
+{
+	bool reopened, scaled = rng_u64(rng) % 2;
+	unsigned from = rng_u64(rng) & 1;
+	struct tcp_seg first = {.seq = (uint32_t)rng_u64(rng),
+				.ack = (uint32_t)rng_u64(rng),
+				.win = (uint16_t)rng_u64(rng),
+				.flags = TCP_ACK,
+				.wscale = 0xff};
+	struct tcp_seg answer = {.seq = first.ack,
+				 .ack = first.seq,
+				 .win = (uint16_t)rng_u64(rng),
+				 .flags = TCP_ACK,
+				 .wscale = 0xff};
+
+	*t = (struct tcp_track){0};
+	t->scale[0] = (uint8_t)(rng_u64(rng) % 15);
+	t->scale[1] = (uint8_t)(rng_u64(rng) % 15);
+	if (scaled)
+		tcp_track_resume(t, from, &first);
+	else
+		tcp_track_pickup(t, from, &first);
+	ck_assert(tcp_track_midway(t));
+	ck_assert(!tcp_track_settled(t)); /* the other side was not heard */
+	ck_assert_int_eq(tcp_track_segment(t, !from, &answer, &reopened), DROP_NONE);
+	ck_assert(tcp_track_settled(t));
+}
+
 static uint32_t near(struct rng *rng, uint32_t x)
 {
 	static const uint32_t reach[] = {1, 3, 2000, 66000, 1u << 20, 1u << 30};
@@ -196,12 +225,18 @@ START_TEST(test_rule)
 		struct offload_track k = {0};
 		struct tcp_track t;
 
-		random_handshake(&rng, &t);
+		if (i % 2)
+			random_handshake(&rng, &t);
+		else
+			random_midway(&rng, &t);
 		for (unsigned side = 0; side < 2; side++) {
 			k.peer[side] = (struct offload_peer){t.peer[side].end, t.peer[side].max_end,
 							     t.peer[side].una};
 			k.max_win[side] = t.max_win[side];
-			k.scale[side] = t.scale[side];
+			k.scale[side] =
+				t.scale[side] == TCP_SCALE_NONE ? TCP_SCALE_MAX : t.scale[side];
+			if (tcp_track_midway(&t))
+				k.scale[side] |= OFFLOAD_MIDWAY;
 		}
 		for (unsigned n = 0; n < 60; n++) {
 			unsigned from = rng_u64(&rng) & 1;

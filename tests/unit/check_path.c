@@ -49,6 +49,13 @@ static struct dispatcher *outer(const struct world *w)
 	return &dispatch_of(w)->dispatchers[0];
 }
 
+static unsigned probe_id(const struct world *w, unsigned fw)
+{
+	unsigned id = outer(w)->paths[fw].probe_id;
+
+	return id ? id : fw_id[fw];
+}
+
 static bool is_up(const struct world *w, unsigned fw)
 {
 	return outer(w)->path_candidates[fw].up;
@@ -196,7 +203,8 @@ static void react(struct world *w)
 		for (unsigned i = 0; i < N_FW; i++) {
 			struct macaddr mac = fw_mac(w, i);
 			/* what is for a firewall that has lost its address to another is lost */
-			if (!macaddr_eq(&o->pkt.eth_dst, &mac) || o->pkt.tuple.sport != fw_id[i])
+			if (!macaddr_eq(&o->pkt.eth_dst, &mac) ||
+			    o->pkt.tuple.sport != probe_id(w, i))
 				continue;
 			assert_probe(w, i, o);
 			fw_probe(w, i, o);
@@ -422,6 +430,32 @@ START_TEST(down_and_up)
 	ck_assert_uint_ge(ms, 500);
 	ck_assert_uint_le(ms, 1000 + 10);
 	ck_assert_uint_eq(w->r->n_notes[NOTE_PATH_UP], 1);
+	world_free(w);
+}
+END_TEST
+
+/* A firewall that has handed the flow of the probes to another gets probes of another flow. */
+START_TEST(flow_that_is_elsewhere)
+{
+	struct world *w = world_new(PROBE4);
+	unsigned id, before = 0;
+
+	run(w, 2100);
+	ck_assert_uint_eq(probe_id(w, 1), fw_id[1]);
+	w->blocks[1] = true;
+	run_until(w, 1, false);
+	for (unsigned k = 0; k < 3; k++) {
+		id = probe_id(w, 1);
+		ck_assert_uint_ne(id, fw_id[0]);
+		ck_assert_uint_ne(id, fw_id[1]);
+		ck_assert_uint_ne(id, before);
+		ck_assert_uint_lt(id, 0x8000);
+		before = id;
+		run(w, 1550);
+	}
+	w->blocks[1] = false;
+	run_until(w, 1, true);
+	ck_assert_uint_eq(probe_id(w, 0), fw_id[0]);
 	world_free(w);
 }
 END_TEST
@@ -691,6 +725,7 @@ int main(void)
 	tcase_add_loop_test(t, mac_changes, 0, 2);
 	tcase_add_loop_test(t, probes_come_back, 0, 2);
 	tcase_add_test(t, down_and_up);
+	tcase_add_test(t, flow_that_is_elsewhere);
 	tcase_add_test(t, in_a_row);
 	tcase_add_test(t, dead_firewall);
 	tcase_add_test(t, port_down);

@@ -604,7 +604,13 @@ START_TEST(names)
 	ck_assert_str_eq(wire_type_name(17), "backup-end");
 	ck_assert_str_eq(wire_type_name(18), "taken");
 	ck_assert_str_eq(wire_type_name(19), "backup-ack");
-	ck_assert_str_eq(wire_type_name(20), "unknown");
+	ck_assert_str_eq(wire_type_name(20), "role");
+	ck_assert_str_eq(wire_type_name(21), "sync");
+	ck_assert_str_eq(wire_type_name(22), "sync-ask");
+	ck_assert_str_eq(wire_type_name(23), "unknown");
+	for (unsigned i = 0; i < 256; i++)
+		ck_assert_int_eq(wire_type_known((uint8_t)i),
+				 strcmp(wire_type_name((uint8_t)i), "unknown") != 0);
 	/* FNV-1a 64, published test values */
 	ck_assert_uint_eq(wire_segment_id(""), 0xcbf29ce484222325);
 	ck_assert_uint_eq(wire_segment_id("a"), 0xaf63dc4c8601ec8c);
