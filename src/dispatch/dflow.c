@@ -441,12 +441,6 @@ static void dflow_sweep_one(struct dispatch *d, struct dflow *f)
 	}
 }
 
-void dflow_sweep_soon(struct dispatch *d)
-{
-	d->sweeping = true;
-	d->sweep_pos = 0;
-}
-
 static void dflow_sweep(struct dispatch *d)
 {
 	uint32_t capacity = flow_table_capacity(d->flows);

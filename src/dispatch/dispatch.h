@@ -328,7 +328,11 @@ struct pkt_tuple dflow_tuple(const struct dflow *f, unsigned side);
 /* The client of a flow of a service. */
 struct ipaddr dflow_client(const struct dflow *f);
 /* Flows of firewalls and targets that are down are to be looked for. */
-void dflow_sweep_soon(struct dispatch *d);
+static inline void dflow_sweep_soon(struct dispatch *d)
+{
+	d->sweeping = true;
+	d->sweep_pos = 0;
+}
 uint64_t dflow_tick(struct dispatch *d);
 
 /* dflow_offload.c: nothing is done when the kernel passes nothing on */

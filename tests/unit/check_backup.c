@@ -188,7 +188,8 @@ static unsigned asked_while_cut_off(uint64_t before_ms, uint64_t *wait)
 	return n;
 }
 
-/* proves: FC-4: who is heard again is asked by the query that is still open. */
+/* Who is heard again is asked by the query that is still open.
+ * proves: FC-4 */
 START_TEST(asked_again_when_heard_again)
 {
 	uint64_t wait = 0;

@@ -56,6 +56,13 @@ static unsigned n_queue;
 /* --- what the dispatcher asks of others --------------------------------------------------------
  */
 
+bool takeover_is_active(const struct dispatch *d, uint16_t dispatcher)
+{
+	(void)d;
+	(void)dispatcher;
+	return true;
+}
+
 bool channel_begin(struct channel *ch, size_t max, struct wcur *body)
 {
 	ck_assert_uint_le(max, sizeof(ch->room));
