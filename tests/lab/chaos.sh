@@ -115,7 +115,8 @@ unwell() {
 	json inner show targets | jq -r '.targets[] | select(.state != "up") | "\(.target) is \(.state)"' | grep . && return
 }
 # settle BEGIN MENDED: all is well, and every connection that was there at BEGIN has had an answer since
-# MENDED; what came a little before may be lost for that fault, and is not waited for.
+# MENDED; what may be lost is not waited for: what came a little before and, when a node that reads
+# requests was lost, what it read (the client of a server that has vanished waits in vain).
 settle() {
 	local end=$(($(now_ms) + SETTLE_S * 1000)) what
 	while what=$(unwell | head -n 1); [ -n "$what" ]; do
@@ -124,6 +125,7 @@ settle() {
 		pause 0.1
 	done
 	kill -USR1 "${lab_pid[load.in]}" "${lab_pid[load.out]}"
+	[ "$l7" = 1 ] && l7_lost=$2
 	while what=$(silent $(($1 - YOUNG_MS)) "$2"); [ -n "$what" ]; do
 		[ "$(now_ms)" -lt $end ] || { echo "no answer: $what"; return 1; }
 		echo "$(($(now_ms) - $2)) ms: no answer: $what" >>"$LAB_DIR/unwell"
@@ -131,7 +133,9 @@ settle() {
 	done
 }
 silent() { # BEFORE SINCE: one that began before, and had no answer since
-	jq -rs --argjson before "$1" --argjson since "$2" '[.[].all[] | select(.[0] < $before and .[1] < $since)] |
+	jq -rs --argjson before "$1" --argjson since "$2" --argjson l7_lost "$l7_lost" '[.[].all[] |
+		select(.[0] < $before and .[1] < $since) |
+		select(.[0] > $l7_lost or (.[2] | contains(" by l7/") | not))] |
 		sort_by(.[1]) | first | select(. != null) |
 		"\(.[2]), \(($since - .[0]) / 1000 | floor) s old"' "$LOAD.in.now" "$LOAD.out.now"
 }
@@ -232,6 +236,7 @@ fault_server() {
 	hold
 	hold
 	farm_return "$1"
+	pause 1.5 # until the last check has failed that began before
 }
 
 draw() { # KIND: sets fault: a function and its arguments
@@ -264,6 +269,7 @@ autopsy() { # TEXT
 }
 
 n=0
+l7_lost=0 # when a node that reads requests was lost last
 event() { # FAULT [ARGUMENT...]
 	local begin mended verdict out servers=none l7=0 what=
 	begin=$(now_ms)
@@ -277,6 +283,7 @@ event() { # FAULT [ARGUMENT...]
 		"$YOUNG_MS" "$servers" "$l7")
 	jq -c --arg what "${1#fault_}" --argjson settled "$settled" '. + {what: $what, settled: $settled}' \
 		<<<"$verdict" >>"$LAB_DIR/events"
+	[ $l7 = 0 ] || l7_lost=$(now_ms)
 	n=$((n + 1))
 	printf '   %4d s  %-30s %s\n' $(((begin - started) / 1000)) "$what, $(((mended - begin) / 100))00 ms" \
 		"$(jq -r --arg s "$settled" '"settled after \($s) ms; gap UDP \(.gap.udp // 0), TCP \(.gap.tcp // 0) ms; \(.alive) live; lost: " +

@@ -12,8 +12,8 @@ chaos_load.py load PREFIX SEED PLAN
     0.1 s in which an answer was waited for; PREFIX.now: how things stand, four times a second.
 chaos_load.py judge PREFIX,… FROM_MS YOUNG_MS SERVERS L7
     Judges what ended since the last call: prints one line of JSON. Connections begun YOUNG_MS before
-    FROM_MS or later may be lost, those with a server in SERVERS (a,b), and those by L7 that are older
-    than the last call with L7 = 1.
+    FROM_MS or later may be lost, those that are older than the last call with their server in SERVERS
+    (a,b), and those by L7 that are older than the last call with L7 = 1.
 chaos_load.py account PREFIX,… EVENTS
     The table at the end, from all that was written; EVENTS has a line of JSON for each event.
 
@@ -316,18 +316,19 @@ def lines_of(file, position=0):
     return [json.loads(line) for line in whole.splitlines()], position + len(whole.encode())
 
 
-def judged(record, begin, young, servers, l7_lost):
-    """Why it may end like that; "" = it ended in order, None = it may not. `l7_lost`: when a node that
-    reads requests was lost last; who reads slowly finds out late that the connection was reset."""
+def judged(record, begin, young, at):
+    """Why it may end like that; "" = it ended in order, None = it may not. `at` says when a node that
+    reads requests and when each server was lost last: who reads slowly finds out late that the
+    connection was reset."""
     if record["how"] == "order":
         return None if record["doubled"] else ""
     if record["how"] == "wrong":
         return None
     if record["begin"] > begin - young:
         return "young"
-    if record["server"] in servers:
+    if record["begin"] < at["servers"].get(record["server"], 0):
         return "its server was lost"
-    if record["service"] == "l7/3" and record["begin"] < l7_lost:
+    if record["service"] == "l7/3" and record["begin"] < at["l7_lost"]:
         return "read by the node that was lost"
     return None
 
@@ -339,15 +340,16 @@ def judge(prefixes, begin, young, servers, l7):
             with open(prefix + ".at") as file:
                 at = json.load(file)
         except FileNotFoundError:
-            at = {"ends": 0, "gaps": 0, "l7_lost": 0}
+            at = {"ends": 0, "gaps": 0, "l7_lost": 0, "servers": {}}
         if l7:
             at["l7_lost"] = now_ms()
+        at["servers"].update((server, now_ms()) for server in servers)
         ends, at["ends"] = lines_of(prefix + ".ends", at["ends"])
         gaps, at["gaps"] = lines_of(prefix + ".gaps", at["gaps"])
         with open(prefix + ".at", "w") as file:
             json.dump(at, file)
         for r in ends:
-            why = judged(r, begin, young, servers, at["l7_lost"])
+            why = judged(r, begin, young, at)
             if why is None:
                 out["failed_kinds"][r["kind"]] = out["failed_kinds"].get(r["kind"], 0) + 1
                 age = (r["end"] - r["begin"]) / 1000
