@@ -133,9 +133,11 @@ settle() {
 	done
 }
 silent() { # BEFORE SINCE: one that began before, and had no answer since
-	jq -rs --argjson before "$1" --argjson since "$2" --argjson l7_lost "$l7_lost" '[.[].all[] |
+	jq -rs --argjson before "$1" --argjson since "$2" --argjson l7_lost "$l7_lost" \
+		--slurpfile at "$LOAD.in.at" '[.[].all[] |
 		select(.[0] < $before and .[1] < $since) |
-		select(.[0] > $l7_lost or (.[2] | contains(" by l7/") | not))] |
+		select(.[0] > $l7_lost or (.[2] | contains(" by l7/") | not)) |
+		select(. as $c | $at[0].young | any($c[0] > .[0] and $c[0] <= .[1] and $c[1] <= .[1]) | not)] |
 		sort_by(.[1]) | first | select(. != null) |
 		"\(.[2]), \(($since - .[0]) / 1000 | floor) s old"' "$LOAD.in.now" "$LOAD.out.now"
 }
@@ -337,6 +339,9 @@ note "$(jq -rc .alive "$LOAD.in.now")"
 pause 3
 started=$(now_ms)
 : >"$LAB_DIR/events"
+for i in in out; do
+	echo '{"ends": 0, "gaps": 0, "l7_lost": 0, "servers": {}, "young": []}' >"$LOAD.$i.at"
+done
 echo
 read -ra kinds <<<"${CHAOS_EVENTS:-$ALL}"
 while [ $(($(now_ms) - started)) -lt $((MINUTES * 60000)) ]; do

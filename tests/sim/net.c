@@ -418,6 +418,8 @@ struct net *net_new(uint64_t seed, struct actions *actions)
 	if (!n)
 		abort();
 	n->trace = getenv("SIM_TRACE") != NULL;
+	if (n->trace)
+		setvbuf(stdout, NULL, _IOLBF, 0);
 	n->offload = seed & 1;
 	n->now_ns = 1000000000ULL;
 	n->rng = (struct rng){.key = {seed, seed * 77 + 5}};

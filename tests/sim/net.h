@@ -20,7 +20,7 @@
 #include "heap.h"
 #include "kernel.h"
 
-#define NET_NICS 32
+#define NET_NICS 40
 #define NET_NODES 4
 #define NET_RELOADS 4
 #define NET_MS 1000000ULL

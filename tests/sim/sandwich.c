@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dispatch/takeover.h"
 #include "packet/checksum.h"
 
 #define TEXT 16384
@@ -80,6 +81,51 @@ static const struct macaddr *node_mac(const struct net_node *node, enum segment 
 	abort();
 }
 
+static const struct macaddr *gateway(const struct sandwich *s, enum segment segment)
+{
+	if (s->plan.twins)
+		return &s->gateways[segment];
+	return node_mac(segment == OUTSIDE || segment == FRONT ? s->outer : s->inner, segment);
+}
+
+/* A claim of an address in an ARP message or a neighbour advertisement. */
+static bool claimed(const struct pkt *pkt, struct ipaddr *a, struct macaddr *mac)
+{
+	struct arp arp;
+	struct nd nd;
+
+	if (pkt->kind == PKT_ARP && arp_parse(&arp, pkt->frame, pkt->l3) == DROP_NONE) {
+		*a = arp.sender_ip;
+		*mac = arp.sender_mac;
+		return true;
+	}
+	if (pkt->kind != PKT_ND || nd_parse(&nd, pkt) != DROP_NONE || nd.type != 136 || !nd.has_mac)
+		return false;
+	*a = nd.target;
+	*mac = nd.mac;
+	return true;
+}
+
+static void hear_claim(struct sandwich *s, const struct net_nic *nic, const struct pkt *pkt)
+{
+	static const char *const names[STACK_STAGE][2] = {
+		[OUTSIDE] = {"198.51.100.254", "2001:db8:51::fe"},
+		[FRONT] = {"10.2.0.254", "fd00:2::fe"},
+		[BACK] = {"10.3.0.254", "fd00:3::fe"},
+		[FARM] = {"10.4.0.254", "fd00:4::fe"},
+		[STAGE] = {"10.5.0.254", "fd00:5::fe"}};
+	struct ipaddr a;
+	struct macaddr mac;
+
+	if (!s->plan.twins || nic->segment >= STACK_STAGE || !claimed(pkt, &a, &mac))
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		struct ipaddr own = address(names[nic->segment][i]);
+		if (ipaddr_eq(&own, &a))
+			s->gateways[nic->segment] = mac;
+	}
+}
+
 /* --- configurations
  * -------------------------------------------------------------------------------- */
 
@@ -108,7 +154,7 @@ static void text_outside(struct text *t)
 	       "route \"::/0\" { via = \"2001:db8:51::1\" port = \"outside\" }\n");
 }
 
-static void text_common(struct text *t, bool cluster)
+static void text_common(struct text *t, const struct plan *p, bool cluster)
 {
 	static const unsigned ids[FIREWALLS] = {7, 300, 65535};
 
@@ -120,9 +166,14 @@ static void text_common(struct text *t, bool cluster)
 	add(t, "firewall { max-flows = 1024 }\n");
 	if (!cluster)
 		return;
-	add(t, "cluster { id = 2 device = \"c\" key-file = \"/none\" max-forwards = 1024 "
-	       "max-queries = 512 hello-interval = \"500ms\" dead-after = \"1500ms\" }\n"
-	       "member \"inner\" { id = 1 address = \"10.9.0.1\" }\n"
+	add(t,
+	    "cluster { id = 2 device = \"c\" key-file = \"/none\" max-forwards = 1024 "
+	    "max-queries = 512 %s }\n",
+	    p->twins ? "hello-interval = \"100ms\" dead-after = \"300ms\""
+		     : "hello-interval = \"500ms\" dead-after = \"1500ms\"");
+	if (p->twins)
+		add(t, "member \"outer\" { id = 4 address = \"10.9.0.4\" }\n");
+	add(t, "member \"inner\" { id = 1 address = \"10.9.0.1\" }\n"
 	       "member \"stage-a\" { id = 2 address = \"10.9.0.2\" }\n"
 	       "member \"stage-b\" { id = 3 address = \"10.9.0.3\" }\n");
 }
@@ -140,7 +191,11 @@ static void text_dispatcher(struct text *t, const struct plan *p, const char *ro
 	if (p->probe)
 		add(t, "probe = \"%s\" ", probe);
 	if (strncmp(role, "stage", 5) == 0)
-		add(t, "from = {\"inner\"} bypass = %s ", p->bypass ? "true" : "false");
+		add(t, "from = {\"inner\"%s} bypass = %s ", p->twins ? ", \"outer\"" : "",
+		    p->bypass ? "true" : "false");
+	else if (p->twins)
+		add(t, "nodes = {\"%s\", \"%s\"} %s ", role,
+		    strcmp(role, "outer") == 0 ? "inner" : "outer", p->take_back);
 	add(t, "}\n");
 }
 
@@ -176,7 +231,8 @@ static void text_inner_services(struct text *t, const struct plan *p)
 	text_service(t, p, "ntp", NTP, "l4/2", p->more ? "\"web2\", \"web7\"" : "\"web2\"");
 	text_service(t, p, "logs", LOGS, "l4/2", "\"stage-a\"");
 	text_service(t, p, "shop", SHOP, "l4/2", "\"stage-a\"");
-	text_service(t, p, "desk", DESK, "l7/3", "\"nat1\"");
+	if (!p->twins)
+		text_service(t, p, "desk", DESK, "l7/3", "\"nat1\"");
 	if (p->more)
 		text_target(t, "web7", 6, "");
 	text_target(t, "web1", 0, check);
@@ -194,16 +250,16 @@ static void text_outer(struct text *t, const struct plan *p)
 	text_dispatcher(t, p, "outer", "front", "\"outside\"", p->outer_algorithm, "10.3.0.254");
 }
 
-static void text_inner(struct text *t, const struct plan *p)
+static void text_inner(struct text *t, const struct plan *p, const char *node)
 {
 	t->len = 0;
-	add(t, "node = \"inner\"\n");
-	if (p->one_box)
+	add(t, "node = \"%s\"\n", node);
+	if (p->one_box || p->twins)
 		text_outer(t, p);
 	text_port(t, "back", 3, 254, "");
 	text_port(t, "farm", 4, 254, "");
 	text_port(t, "stage", 5, 254, "");
-	text_common(t, true);
+	text_common(t, p, true);
 	text_dispatcher(t, p, "inner", "back", "\"farm\", \"stage\"", p->inner_algorithm,
 			"10.2.0.254");
 	text_inner_services(t, p);
@@ -219,7 +275,7 @@ static void text_stage(struct text *t, const struct plan *p, unsigned stage)
 	text_port(t, "back", 3, 101 + stage, "");
 	text_port(t, "farm", 4, 101 + stage, stage ? answer : "");
 	text_port(t, "stage", 5, 101 + stage, "");
-	text_common(t, true);
+	text_common(t, p, true);
 	text_dispatcher(t, p, name, "back", "\"farm\", \"stage\"", p->inner_algorithm,
 			"10.2.0.254");
 	if (stage == 0) {
@@ -318,9 +374,9 @@ static const struct macaddr *stock_route(const struct sandwich *s, const struct 
 			return node_mac(s->stage[i], BACK);
 	}
 	if (is_vip(dst) || is_farm(dst) || in_network(dst, "10.3.0.0", "fd00:3::"))
-		return node_mac(s->inner, BACK);
+		return gateway(s, BACK);
 	*segment = FRONT;
-	return node_mac(s->outer, FRONT);
+	return gateway(s, FRONT);
 }
 
 static void age(uint8_t *ip)
@@ -348,6 +404,7 @@ static void stock_receive(struct net *n, struct net_nic *nic, struct frame *fram
 
 	if (pkt_decode(&pkt, frame) != DROP_NONE)
 		return;
+	hear_claim(s, nic, &pkt);
 	if (!w->dead && net_answer(n, nic, &pkt, stock_holds))
 		return;
 	if (pkt.kind != PKT_IP || !macaddr_eq(&pkt.eth_dst, &nic->mac))
@@ -410,7 +467,10 @@ static void host_receive(struct net *n, struct net_nic *nic, struct frame *frame
 
 	if (host_number(nic) > HOST_WORLD && frame->data[0] & 1)
 		abort(); /* nobody there is to be asked for anything */
-	if (pkt_decode(&pkt, frame) != DROP_NONE || net_answer(n, nic, &pkt, host_holds))
+	if (pkt_decode(&pkt, frame) != DROP_NONE)
+		return;
+	hear_claim(s, nic, &pkt);
+	if (net_answer(n, nic, &pkt, host_holds))
 		return;
 	if (macaddr_eq(&pkt.eth_dst, &nic->mac) && host_accepts(nic, &pkt.tuple.dst))
 		s->arrival(s, host_number(nic), &pkt);
@@ -424,7 +484,7 @@ void sandwich_send(struct sandwich *s, unsigned host, const uint8_t *ip, size_t 
 	const struct macaddr *next;
 
 	if (host == HOST_WORLD)
-		next = node_mac(s->outer, OUTSIDE);
+		next = gateway(s, OUTSIDE);
 	else if (host == HOST_STACK_STAGE)
 		next = node_mac(s->stage[0], STACK_STAGE);
 	else if (host == HOST_STACK_INNER)
@@ -436,7 +496,7 @@ void sandwich_send(struct sandwich *s, unsigned host, const uint8_t *ip, size_t 
 	else if (host == 4 || host == 5)
 		next = node_mac(s->stage[1], FARM);
 	else
-		next = node_mac(s->inner, FARM);
+		next = gateway(s, FARM);
 	net_send_ip(s->net, s->hosts[host], next, ip, size, delay_ns);
 }
 
@@ -472,18 +532,22 @@ static void add_nodes(struct sandwich *s)
 
 	if (!t)
 		abort();
-	text_inner(t, &s->plan);
-	s->inner = net_node_add(s->net, "inner", t->s, s->plan.one_box ? both : both + 2, 1);
+	text_inner(t, &s->plan, "inner");
+	s->inner = net_node_add(s->net, "inner", t->s,
+				s->plan.one_box || s->plan.twins ? both : both + 2, 1);
 	for (unsigned i = 0; i < 2; i++) {
 		text_stage(t, &s->plan, i);
 		s->stage[i] = net_node_add(s->net, names[i], t->s, stages, i + 2);
 	}
 	s->outer = s->inner;
-	if (!s->plan.one_box) {
+	if (s->plan.twins) {
+		text_inner(t, &s->plan, "outer");
+		s->outer = net_node_add(s->net, "outer", t->s, both, 4);
+	} else if (!s->plan.one_box) {
 		t->len = 0;
 		add(t, "node = \"outer\"\n");
 		text_outer(t, &s->plan);
-		text_common(t, false);
+		text_common(t, &s->plan, false);
 		s->outer = net_node_add(s->net, "outer", t->s, outer, 0);
 	}
 	free(t);
@@ -516,20 +580,49 @@ void sandwich_reload_inner(struct sandwich *s)
 
 	if (!t)
 		abort();
-	text_inner(t, &s->plan);
+	text_inner(t, &s->plan, "inner");
 	net_node_reload(s->net, s->inner, t->s);
+	if (s->plan.twins) {
+		text_inner(t, &s->plan, "outer");
+		net_node_reload(s->net, s->outer, t->s);
+	}
 	free(t);
+}
+
+static void node_health(struct sandwich *s, struct net_node *node, bool up)
+{
+	const struct params *p = node->params[node->n_params - 1];
+
+	for (uint16_t i = 0; node->engine && i < p->n_targets; i++) {
+		if (strcmp(p->targets[i].name, "web1") != 0)
+			continue;
+		engine_target_health(node->engine, i, up, "checked", s->net->now_ns,
+				     s->net->actions);
+		net_carry_out(s->net, node);
+	}
 }
 
 void sandwich_health(struct sandwich *s, bool up)
 {
-	const struct params *p = s->inner->params[s->inner->n_params - 1];
+	node_health(s, s->inner, up);
+	if (s->plan.twins)
+		node_health(s, s->outer, up);
+}
 
-	for (uint16_t i = 0; i < p->n_targets; i++) {
-		if (strcmp(p->targets[i].name, "web1") != 0)
-			continue;
-		engine_target_health(s->inner->engine, i, up, "checked", s->net->now_ns,
-				     s->net->actions);
-		net_carry_out(s->net, s->inner);
+struct net_node *sandwich_active(const struct sandwich *s, const char *dispatcher, unsigned *n)
+{
+	struct net_node *const nodes[2] = {s->outer, s->inner}, *found = NULL;
+
+	*n = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct params *p = nodes[i]->params[nodes[i]->n_params - 1];
+		for (uint16_t d = 0; nodes[i]->engine && d < p->n_dispatchers; d++) {
+			if (strcmp(p->dispatchers[d].name, dispatcher) != 0 ||
+			    !takeover_is_active(&nodes[i]->engine->dispatch, d))
+				continue;
+			found = nodes[i];
+			++*n;
+		}
 	}
+	return found;
 }

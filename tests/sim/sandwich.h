@@ -10,9 +10,11 @@
  * Inner and stage-a have a private stack each, at a segment of its own. The model of it holds the
  * virtual addresses and answers like a server; it asks nobody for a MAC address.
  *
- * Outer and inner may be one engine. The firewalls are models that know nothing of dispatchers:
- * two networks, a table of flows whose first packet they have seen, and routes. The hosts answer
- * ARP and ND for their addresses and hand packets to the script.
+ * Outer and inner may be one engine, or two that take over for each other (HD-19): these have no
+ * private stack, and the models believe who has said last that a gateway's address is its own. The
+ * firewalls are models that know nothing of dispatchers: two networks, a table of flows whose first
+ * packet they have seen, and routes. The hosts answer ARP and ND for their addresses and hand
+ * packets to the script.
  */
 #ifndef SIM_SANDWICH_H
 #define SIM_SANDWICH_H
@@ -37,7 +39,9 @@ struct plan {
 	bool learn;
 	const char *unknown, *path_down, *target_down;
 	bool bypass, probe, one_box, affinity;
-	bool more; /* web7 serves, too */
+	bool more;  /* web7 serves, too */
+	bool twins; /* outer and inner take over for each other */
+	const char *take_back; /* twins: "take-back = ..." */
 };
 
 enum service_index { WEB, NAT, TLS, DNS, NTP, LOGS, SHOP, DESK, SERVICES };
@@ -73,6 +77,7 @@ struct sandwich {
 	struct net_node *outer, *inner, *stage[2];
 	struct stock firewalls[FIREWALLS];
 	struct net_nic *hosts[HOSTS_ALL];
+	struct macaddr gateways[STACK_STAGE]; /* twins: by segment */
 	void *arg;
 	/* A packet for one of its addresses has come to a host. */
 	void (*arrival)(struct sandwich *s, unsigned host, const struct pkt *pkt);
@@ -95,7 +100,9 @@ struct ipaddr sandwich_client(unsigned n, bool v6);
 void sandwich_firewall(struct sandwich *s, unsigned firewall, bool dead);
 /* The configuration of the inner dispatcher as s->plan has it now. */
 void sandwich_reload_inner(struct sandwich *s);
-/* A check's verdict on web1. */
+/* A check's verdict on web1, at every node that looks after it. */
 void sandwich_health(struct sandwich *s, bool up);
+/* Twins: who plays it, NULL = nobody. More than one: *n says how many. */
+struct net_node *sandwich_active(const struct sandwich *s, const char *dispatcher, unsigned *n);
 
 #endif

@@ -11,9 +11,10 @@ chaos_load.py load PREFIX SEED PLAN
     PREFIX.ends: a line of JSON for each connection that ended; PREFIX.gaps: for each time longer than
     0.1 s in which an answer was waited for; PREFIX.now: how things stand, four times a second.
 chaos_load.py judge PREFIX,… FROM_MS YOUNG_MS SERVERS L7
-    Judges what ended since the last call: prints one line of JSON. Connections begun YOUNG_MS before
-    FROM_MS or later may be lost, those that are older than the last call with their server in SERVERS
-    (a,b), and those by L7 that are older than the last call with L7 = 1.
+    Judges what ended since the last call: prints one line of JSON. Connections begun between YOUNG_MS
+    before FROM_MS and now may be lost if they have no answer later than now, also when that is found
+    out much later; those that are older than the last call with their server in SERVERS (a,b), and
+    those by L7 that are older than the last call with L7 = 1.
 chaos_load.py account PREFIX,… EVENTS
     The table at the end, from all that was written; EVENTS has a line of JSON for each event.
 
@@ -88,7 +89,8 @@ class Connection:
         self.load.bytes += self.bytes
         self.load.write("ends", {
             "kind": self.kind, "service": self.service, "address": self.address, "port": self.port,
-            "server": self.server, "begin": self.begin, "end": now_ms(), "bytes": self.bytes,
+            "server": self.server, "begin": self.begin, "last": self.last, "end": now_ms(),
+            "bytes": self.bytes,
             "how": how, "detail": detail, "lost": self.lost, "doubled": self.doubled,
             "open": self.open})
 
@@ -316,15 +318,15 @@ def lines_of(file, position=0):
     return [json.loads(line) for line in whole.splitlines()], position + len(whole.encode())
 
 
-def judged(record, begin, young, at):
-    """Why it may end like that; "" = it ended in order, None = it may not. `at` says when a node that
-    reads requests and when each server was lost last: who reads slowly finds out late that the
-    connection was reset."""
+def judged(record, at):
+    """Why it may end like that; "" = it ended in order, None = it may not. `at` says when those were
+    young that may be lost, and when a node that reads requests and each server was lost last: who
+    reads slowly finds out late that the connection was reset."""
     if record["how"] == "order":
         return None if record["doubled"] else ""
     if record["how"] == "wrong":
         return None
-    if record["begin"] > begin - young:
+    if any(a < record["begin"] <= b and record["last"] <= b for a, b in at["young"]):
         return "young"
     if record["begin"] < at["servers"].get(record["server"], 0):
         return "its server was lost"
@@ -336,11 +338,9 @@ def judged(record, begin, young, at):
 def judge(prefixes, begin, young, servers, l7):
     out = {"order": 0, "allowed": {}, "failed": [], "failed_kinds": {}, "gap": {}, "alive": 0}
     for prefix in prefixes:
-        try:
-            with open(prefix + ".at") as file:
-                at = json.load(file)
-        except FileNotFoundError:
-            at = {"ends": 0, "gaps": 0, "l7_lost": 0, "servers": {}}
+        with open(prefix + ".at") as file:
+            at = json.load(file)
+        at["young"].append([begin - young, now_ms()])
         if l7:
             at["l7_lost"] = now_ms()
         at["servers"].update((server, now_ms()) for server in servers)
@@ -349,7 +349,7 @@ def judge(prefixes, begin, young, servers, l7):
         with open(prefix + ".at", "w") as file:
             json.dump(at, file)
         for r in ends:
-            why = judged(r, begin, young, at)
+            why = judged(r, at)
             if why is None:
                 out["failed_kinds"][r["kind"]] = out["failed_kinds"].get(r["kind"], 0) + 1
                 age = (r["end"] - r["begin"]) / 1000
