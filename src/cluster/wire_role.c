@@ -2,7 +2,9 @@
 
 #include <assert.h>
 
-#define ROLE_FLAGS (WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_WANTS | WIRE_ROLE_FORCED)
+#define ROLE_FLAGS                                                                                 \
+	(WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_WANTS | WIRE_ROLE_FORCED |                  \
+	 WIRE_ROLE_OUTER | WIRE_ROLE_BLIND)
 
 void wire_put_role(struct wcur *c, const struct wire_role *m)
 {

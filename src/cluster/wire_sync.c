@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #define HEAD_FLAGS (WIRE_SYNC_MERGE | WIRE_SYNC_STATE)
-#define FLOW_FLAGS 0x7f
+#define FLOW_FLAGS 0xff
 #define PATH_FLAGS (WIRE_SYNC_PATH_FAILED | WIRE_SYNC_PATH_MAC)
 #define BY_MAX 15
 

@@ -39,6 +39,7 @@ enum wire_sync_kind {
 #define WIRE_SYNC_TWIN 16	   /* its addresses are rewritten: twin is valid */
 #define WIRE_SYNC_TWIN_ORIGIN_B 32 /* as ORIGIN_B, of the twin's key */
 #define WIRE_SYNC_HAS_AFFINITY 64  /* it holds its client's affinity */
+#define WIRE_SYNC_HALF 128	   /* not confirmed: the first to give way */
 #define WIRE_SYNC_STATES 4	   /* opening, open, closing, closed */
 struct wire_sync_flow {
 	struct flow_key key, twin;

@@ -426,7 +426,7 @@ static void dflow_sweep_one(struct dispatch *d, struct dflow *f)
 {
 	const struct dispatcher *x = &d->dispatchers[f->entry.key.zone];
 	bool path_down = f->path != PARAMS_NONE && !x->path_candidates[f->path].up;
-	bool target_down = f->target != PARAMS_NONE && !target_usable(d, f->target);
+	bool target_down = f->target != PARAMS_NONE && target_lost(d, f->target);
 
 	/* Flows of another node's, which may see more: what happens to them it decides and tells.
 	 */

@@ -440,6 +440,8 @@ void dispatch_route(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup 
 		dflow_remove(d, f, DROP_NONE);
 		f = NULL;
 	}
+	if (f && f->upstream && l->upstream)
+		stage_follow(d, f, l->upstream);
 	if (f && dflow_reopens(f, pkt, dflow_side(f, l->dir))) {
 		dflow_remove(d, f, DROP_NONE);
 		f = NULL;

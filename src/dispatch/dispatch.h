@@ -126,6 +126,18 @@ struct service_state {
 	struct l7_service_counts l7;
 };
 
+/* What another member says of the dispatchers that it may play for others (HD-19): a stage answers
+ * to the one that plays them. */
+struct first_stage {
+	uint8_t boot_id[WIRE_BOOT_ID];
+	uint32_t seq;
+	uint8_t n;
+	struct {
+		uint32_t dispatcher; /* name_id */
+		uint64_t active_ns;  /* plays it since, 0 = does not */
+	} roles[PARAMS_DISPATCHERS];
+};
+
 struct leg_table;
 struct find_table;
 
@@ -174,6 +186,7 @@ struct dispatch {
 	uint8_t share_members[PARAMS_MEMBERS]; /* how often one that came up is still told all */
 
 	struct flow_table *waits; /* stage: packets that wait for word of their path */
+	struct first_stage first_stages[PARAMS_MEMBERS];
 	uint64_t segment_ids[PARAMS_PORTS];
 };
 
@@ -431,6 +444,9 @@ int stage_init(struct dispatch *d, const struct hash_key *secret);
 /* Who sent this frame: the member index + 1 of a stage before, 0 = none. */
 uint16_t stage_upstream(const struct dispatch *d, const struct dispatcher *x,
 			const struct pkt *pkt);
+/* ROLE of a member (HD-19). */
+void stage_hear(struct dispatch *d, uint32_t member, const uint8_t boot_id[WIRE_BOOT_ID],
+		const struct wire_role *m);
 /* Read and take out the stamp of a SYN. */
 void stage_unstamp(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
 /* The path of a new flow that came by the stage before. 0 with *path and *by; -EAGAIN: the packet
@@ -443,6 +459,8 @@ bool stage_join(struct dispatch *d, struct pkt *pkt, struct dispatch_lookup *l);
 enum drop stage_to_member(struct dispatch *d, struct pkt *pkt, struct dflow *f, unsigned side,
 			  uint16_t member);
 /* Back to the stage before. */
+/* The flow comes by another member now, which takes its answers. */
+void stage_follow(struct dispatch *d, struct dflow *f, uint16_t upstream);
 enum drop stage_back(struct dispatch *d, struct pkt *pkt, struct dflow *f);
 /* The path of a flow that a next stage serves has changed. */
 void stage_tell(struct dispatch *d, const struct dflow *f, uint16_t member);
@@ -471,6 +489,11 @@ uint64_t path_tick(struct dispatch *d);
 int target_init(struct dispatch *d);
 /* Whether the target's flows may be sent to it: it is up, even if it takes no new ones. */
 bool target_usable(const struct dispatch *d, uint16_t target);
+/* Whether the flows that it has are to end or to move: it is down, and not because this process has
+ * only just begun. */
+bool target_lost(const struct dispatch *d, uint16_t target);
+/* Whether one of the service's targets may still come up after this process has begun. */
+bool target_awaited(const struct dispatch *d, const struct service_params *s);
 /* Members, links or routes have changed: where is everybody now? */
 void target_refresh(struct dispatch *d);
 void target_member_up(struct dispatch *d, uint32_t member);

@@ -234,10 +234,8 @@ void dispatch_restore_free(struct dispatch_restore *r)
 	for (uint32_t i = 0; r && i < d->n_dispatchers; i++)
 		path_init(d, &d->dispatchers[i]);
 	if (r && d->n_dispatchers > 0) {
-		for (uint16_t i = 0; i < d->params->n_targets; i++)
-			target_judge(d, i);
-		target_update(d);
 		dispatch_members_changed(d);
+		target_refresh(d);
 	}
 	free(r);
 }

@@ -372,6 +372,7 @@ int dispatch_configure(struct dispatch *d, const struct params *params)
 	dispatch_install(d, &t, params);
 	tables_free(&old);
 	finds_configure(d);
+	memset(d->first_stages, 0, sizeof(d->first_stages)); /* said again before long */
 	dispatch_start(d);
 	flows_remap(d, m);
 	legs_configure(d, before);

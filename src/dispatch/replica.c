@@ -12,6 +12,7 @@
 #define REPLICA_STEP 24		     /* messages of one step: some 200,000 flows a second */
 #define REPLICA_FLUSH 256	     /* messages of changes in one call */
 #define REPLICA_MESSAGE 1400
+#define REPLICA_HALVES 16384
 
 static uint32_t now_ms(const struct dispatch *d)
 {
@@ -21,6 +22,11 @@ static uint32_t now_ms(const struct dispatch *d)
 static bool is_told(const struct dflow *f)
 {
 	return !(f->flags & (DFLOW_TWIN | DFLOW_HALF | DFLOW_ANNOUNCED));
+}
+
+static bool is_half(const struct dflow *f)
+{
+	return (f->flags & (DFLOW_TWIN | DFLOW_HALF | DFLOW_ANNOUNCED)) == DFLOW_HALF;
 }
 
 /* --- to whom -----------------------------------------------------------------------------------
@@ -136,7 +142,8 @@ static void fill_flow(const struct dispatch *d, const struct dflow *f, struct wi
 
 	*m = (struct wire_sync_flow){
 		.key = f->entry.key,
-		.flags = (uint8_t)((f->flags & DFLOW_ORIGIN_B ? WIRE_SYNC_ORIGIN_B : 0) |
+		.flags = (uint8_t)((f->flags & DFLOW_HALF ? WIRE_SYNC_HALF : 0) |
+				   (f->flags & DFLOW_ORIGIN_B ? WIRE_SYNC_ORIGIN_B : 0) |
 				   (f->flags & DFLOW_INSIDE ? WIRE_SYNC_INSIDE : 0) |
 				   (f->flags & DFLOW_FIN_0 ? WIRE_SYNC_FIN_0 : 0) |
 				   (f->flags & DFLOW_FIN_1 ? WIRE_SYNC_FIN_1 : 0)),
@@ -240,13 +247,20 @@ static void replica_due(struct dispatch *d)
 		r->flush_ns = d->node->now_ns + REPLICA_GATHER_NS;
 }
 
+/* Who has yielded tells what begins with it whether it is confirmed or not. */
+static bool is_to_be_told(const struct dispatch *d, const struct dflow *f)
+{
+	return tells(d, f) &&
+	       (is_told(f) || (d->replica->sides[f->entry.key.zone].merge && is_half(f)));
+}
+
 void replica_changed(struct dispatch *d, const struct dflow *f)
 {
 	struct replica *r = d->replica;
 	struct replica_mark *mark;
 	uint32_t index;
 
-	if (!tells(d, f) || !is_told(f))
+	if (!is_to_be_told(d, f))
 		return;
 	index = flow_table_index(d->flows, f);
 	mark = &r->marks[index];
@@ -270,7 +284,9 @@ void replica_seen(struct dispatch *d, const struct dflow *f, uint32_t timeout_ms
 	if (!tells(d, f))
 		return;
 	mark = &d->replica->marks[flow_table_index(d->flows, f)];
-	if (mark->flags & REPLICA_TOLD && now_ms(d) - mark->sent_ms > timeout_ms / 4)
+	if (d->replica->sides[f->entry.key.zone].merge && is_half(f))
+		replica_changed(d, f);
+	else if (mark->flags & REPLICA_TOLD && now_ms(d) - mark->sent_ms > timeout_ms / 4)
 		replica_changed(d, f);
 }
 
@@ -312,7 +328,7 @@ void replica_flush(struct dispatch *d)
 		const struct dflow *f = flow_table_at(d->flows, r->first);
 
 		r->first = mark->next;
-		if (mark->flags & REPLICA_DIRTY && f && tells(d, f) && is_told(f))
+		if (mark->flags & REPLICA_DIRTY && f && is_to_be_told(d, f))
 			batch_flow(&batches[f->entry.key.zone], f);
 		mark->flags &= (uint8_t) ~(REPLICA_DIRTY | REPLICA_LINKED);
 		sent = 0;
@@ -335,7 +351,7 @@ void replica_bulk(struct dispatch *d, uint32_t i, uint32_t member)
 	struct batch b;
 
 	p->bulk = true;
-	p->flows_done = false;
+	p->flows_done = p->halves = false;
 	p->pos = p->n = 0;
 	p->number = ++d->replica->bulk ? d->replica->bulk : ++d->replica->bulk;
 	node_count(d->node, COUNTER_SYNC_BULKS);
@@ -356,8 +372,10 @@ static bool bulk_flows(struct batch *b, struct replica_peer *p)
 		f = flow_table_next(b->d->flows, &p->pos);
 		if (!f)
 			return true;
-		if (f->entry.key.zone != b->i || !is_told(f))
+		if (f->entry.key.zone != b->i || !(p->halves ? is_half(f) : is_told(f)))
 			continue;
+		if (p->halves && p->n == REPLICA_HALVES)
+			return true;
 		batch_flow(b, f);
 		p->n++;
 	}
@@ -400,6 +418,12 @@ static void bulk_step(struct dispatch *d, uint32_t i, uint32_t member)
 
 	tell_gone(d, i); /* before a flow that may have begun under its key */
 	batch_init(&b, d, i, member);
+	if (p->halves) {
+		if (bulk_flows(&b, p))
+			p->bulk = s->merge_bulk = false;
+		batch_end(&b);
+		return;
+	}
 	if (!p->flows_done && bulk_flows(&b, p)) {
 		p->flows_done = true;
 		p->pos = 0;
@@ -413,6 +437,16 @@ static void bulk_step(struct dispatch *d, uint32_t i, uint32_t member)
 		s->merge_bulk = false;
 	}
 	batch_end(&b);
+}
+
+void replica_halves(struct dispatch *d, uint32_t i, uint32_t member)
+{
+	struct replica_peer *p = &d->replica->sides[i].peers[member];
+
+	p->bulk = p->halves = true;
+	p->flows_done = false;
+	p->pos = p->n = 0;
+	bulk_step(d, i, member);
 }
 
 /* --- time --------------------------------------------------------------------------------------

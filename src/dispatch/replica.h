@@ -8,7 +8,8 @@
  *     │◀── SYNC_ASK ────────────────────────────────────┤ has just come, or missed one
  *     ├── SYNC: begin … all flows … end ───────────────▶│ what was not among them goes
  *
- * Flows that have not been confirmed are not told: they may be forged, and cost nothing here. A
+ * Flows that have not been confirmed are not told: they may be forged, and cost nothing here. But a
+ * node that hands a dispatcher over tells its successor of these, too (at most 16,384). A
  * flow that goes on is told again before its copy would expire. Each receiver has numbers of its
  * own; a copy that sees a gap asks for all, and is not called synced until it has them.
  *
@@ -50,6 +51,7 @@ struct replica_peer {
 	uint32_t seq;	 /* of the last message */
 	bool bulk;	 /* a walk over all flows is under way for it */
 	bool flows_done; /* of which the affinities are left */
+	bool halves;	 /* over those that are not confirmed, and nothing else */
 	uint32_t pos, n; /* where the walk is, flows told in it */
 	uint32_t number; /* of the walk */
 };
@@ -65,6 +67,8 @@ struct replica_side {
 	uint32_t successor;
 	uint32_t epoch;
 	/* source */
+	uint32_t before; /* member that played it until it handed it over, then */
+	uint64_t before_ns;
 	struct replica_peer peers[PARAMS_MEMBERS];
 	struct flow_key gone[REPLICA_GONE];
 	uint8_t n_gone;
@@ -99,7 +103,7 @@ int replica_configure(struct dispatch *d);
 
 /* The election says what this node is; `source`: member that plays the dispatcher. */
 void replica_role(struct dispatch *d, uint32_t dispatcher, enum replica_role role, uint32_t source);
-/* This node has yielded to that member; all: the two have played it at the same time. */
+/* This node is about to tell that it yields to that member; all: the two have played it at the same time. */
 void replica_yield(struct dispatch *d, uint32_t dispatcher, uint32_t successor, bool all);
 bool replica_synced(const struct dispatch *d, uint32_t dispatcher);
 
@@ -120,6 +124,8 @@ void replica_message(struct dispatch *d, struct channel_message *msg);
 /* --- between the three files --- */
 /* Begin to tell that member all. */
 void replica_bulk(struct dispatch *d, uint32_t dispatcher, uint32_t member);
+/* Tell it those that are not confirmed; the first of them at once. */
+void replica_halves(struct dispatch *d, uint32_t dispatcher, uint32_t member);
 void replica_hear(struct dispatch *d, uint32_t i, uint32_t member, const struct wire_sync_head *h,
 		  struct rcur *c);
 uint64_t replica_hold_tick(struct dispatch *d, uint32_t i);

@@ -11,6 +11,7 @@
 #define REPLICA_ASK_AGAIN_NS 500000000ULL /* nothing has come of it */
 #define REPLICA_SWEEP 4096		  /* flows looked at in one call */
 #define REPLICA_SLACK_MS 5000
+#define REPLICA_OVERTAKEN_NS 200000000ULL
 
 /* --- names --------------------------------------------------------------------------------------
  */
@@ -156,7 +157,7 @@ static void flow_follow(struct dispatch *d, struct dflow *f, const struct wire_s
 	const struct dispatcher_params *p = d->dispatchers[f->entry.key.zone].params;
 	uint32_t timeout;
 
-	if (f->flags & DFLOW_HALF) {
+	if (f->flags & DFLOW_HALF && !(m->flags & WIRE_SYNC_HALF)) {
 		f->flags = (uint8_t)(f->flags & ~DFLOW_HALF);
 		d->n_opening--;
 	}
@@ -197,7 +198,7 @@ static void hear_flow(struct dispatch *d, uint32_t i, const struct wire_sync_flo
 		return;
 	}
 	f = flow_find(d, i, &m->key);
-	if (f && merge && !(f->flags & DFLOW_HALF))
+	if (f && (merge || m->flags & WIRE_SYNC_HALF) && !(f->flags & DFLOW_HALF))
 		return;
 	if (f && (merge || !flow_fits(d, f, m, names.service))) {
 		dflow_remove(d, f, DROP_NONE);
@@ -350,11 +351,19 @@ static bool in_order(struct dispatch *d, struct replica_side *s, const struct wi
 	return true;
 }
 
+/* Said before the dispatcher was handed to this node, and overtaken by word of that, which takes
+ * other ways, too. */
+static bool is_overtaken(const struct dispatch *d, const struct replica_side *s, uint32_t member)
+{
+	return s->role == REPLICA_SOURCE && !s->merge && s->before == member &&
+	       d->node->now_ns - s->before_ns < REPLICA_OVERTAKEN_NS;
+}
+
 void replica_hear(struct dispatch *d, uint32_t i, uint32_t member, const struct wire_sync_head *h,
 		  struct rcur *c)
 {
 	struct replica_side *s = &d->replica->sides[i];
-	bool merge = h->flags & WIRE_SYNC_MERGE;
+	bool merge = h->flags & WIRE_SYNC_MERGE || is_overtaken(d, s, member);
 	struct wire_sync_record r;
 
 	if (merge ? s->role != REPLICA_SOURCE || s->merge

@@ -35,6 +35,10 @@ void replica_role(struct dispatch *d, uint32_t i, enum replica_role role, uint32
 	if (s->merge || role != s->role)
 		s->in_bulk = s->sweeping = false;
 	s->merge = false;
+	if (role == REPLICA_SOURCE) {
+		s->before = s->role == REPLICA_COPY ? s->source : CHANNEL_ALL;
+		s->before_ns = d->node->now_ns;
+	}
 	s->role = role;
 	s->source = source;
 	if (role == REPLICA_SOURCE)
@@ -56,14 +60,16 @@ void replica_yield(struct dispatch *d, uint32_t i, uint32_t successor, bool all)
 		return;
 	s = &d->replica->sides[i];
 	replica_flush(d);
+	if (!all && successor != CHANNEL_ALL) /* the first of them before it knows */
+		replica_halves(d, i, successor);
 	s->successor = successor;
 	s->merge = true;
 	s->synced = !all;
 	if (successor == CHANNEL_ALL)
 		return;
-	s->merge_bulk = all;
 	if (all)
 		replica_bulk(d, i, successor);
+	s->merge_bulk = s->peers[successor].bulk;
 }
 
 bool replica_synced(const struct dispatch *d, uint32_t i)
@@ -150,7 +156,7 @@ int replica_init(struct dispatch *d)
 	r->first = FLOW_NO_INDEX;
 	r->flush_ns = UINT64_MAX;
 	for (uint32_t i = 0; i < PARAMS_DISPATCHERS; i++) {
-		r->sides[i].source = CHANNEL_ALL;
+		r->sides[i].source = r->sides[i].before = CHANNEL_ALL;
 		r->sides[i].ask_ns = UINT64_MAX;
 	}
 	d->replica = r;
@@ -172,6 +178,7 @@ int replica_configure(struct dispatch *d)
 	for (uint32_t i = 0; i < d->n_dispatchers; i++) {
 		struct replica_side *s = &d->replica->sides[i];
 
+		s->before = CHANNEL_ALL;
 		if (s->role == REPLICA_SOURCE && !s->merge)
 			side_begin(d, s);
 		else if (!s->merge)

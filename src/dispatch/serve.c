@@ -180,7 +180,7 @@ static enum drop serve_check_target(struct dispatch *d, struct pkt *pkt, struct 
 
 	if (dispatch_by_stack(d, f))
 		return DROP_NONE;
-	if (f->target != PARAMS_NONE && target_usable(d, f->target))
+	if (f->target != PARAMS_NONE && !target_lost(d, f->target))
 		return DROP_NONE;
 	if (f->target != PARAMS_NONE && action == DOWN_KEEP)
 		return DROP_NONE;
@@ -243,7 +243,9 @@ static bool serve_begin(struct dispatch *d, struct pkt *pkt, struct dflow *f, ui
 			      dispatch_by_stack(d, f) ? "private stack" : NULL);
 		return true;
 	}
-	if (why == DROP_NAT_FULL)
+	/* Who asks again finds a server that is only about to be found. */
+	if (why == DROP_NAT_FULL ||
+	    (why == DROP_NO_TARGET && target_awaited(d, service_of(d, service))))
 		node_drop(d->node, pkt, why);
 	else
 		dispatch_refuse(d, pkt, &d->dispatchers[f->entry.key.zone], why);

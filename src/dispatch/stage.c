@@ -77,11 +77,86 @@ bool stage_member_mac(const struct dispatch *d, uint32_t member, uint16_t *port,
 	return false;
 }
 
+void stage_hear(struct dispatch *d, uint32_t member, const uint8_t boot_id[WIRE_BOOT_ID],
+		const struct wire_role *m)
+{
+	struct first_stage before = d->first_stages[member], *s = &d->first_stages[member];
+
+	if (memcmp(before.boot_id, boot_id, WIRE_BOOT_ID) != 0)
+		memset(&before, 0, sizeof(before));
+	else if ((int32_t)(m->seq - before.seq) <= 0)
+		return;
+	memset(s, 0, sizeof(*s));
+	memcpy(s->boot_id, boot_id, WIRE_BOOT_ID);
+	s->seq = m->seq;
+	for (unsigned i = 0; i < m->n_roles; i++) {
+		uint64_t since = d->node->now_ns;
+
+		if (m->roles[i].flags & WIRE_ROLE_OUTER)
+			continue;
+		for (unsigned k = 0; k < before.n; k++)
+			if (before.roles[k].dispatcher == m->roles[i].dispatcher &&
+			    before.roles[k].active_ns)
+				since = before.roles[k].active_ns;
+		if (since == d->node->now_ns && m->roles[i].state == WIRE_ROLE_ACTIVE)
+			node_void_offload(d->node); /* answers go to it from now on */
+		s->roles[s->n].dispatcher = m->roles[i].dispatcher;
+		s->roles[s->n++].active_ns = m->roles[i].state == WIRE_ROLE_ACTIVE ? since : 0;
+	}
+}
+
+static uint64_t plays_since(const struct first_stage *s, uint32_t dispatcher)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->roles[i].dispatcher == dispatcher)
+			return s->roles[i].active_ns;
+	return 0;
+}
+
+/* Who of the members before this stage plays what `member` could play, said last; `member` itself
+ * when it plays any of that, or nobody does. */
+static uint32_t first_stage_now(const struct dispatch *d, const struct dispatcher_params *p,
+				uint32_t member)
+{
+	const struct first_stage *s = &d->first_stages[member];
+	uint32_t other = member;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		uint64_t best = s->roles[i].active_ns;
+		uint32_t player = member;
+
+		for (uint32_t k = 0; k < p->n_from; k++) {
+			uint64_t since = plays_since(&d->first_stages[p->from[k]],
+						     s->roles[i].dispatcher);
+			if (since > best) {
+				best = since;
+				player = p->from[k];
+			}
+		}
+		if (best && player == member)
+			return member;
+		if (best)
+			other = player;
+	}
+	return other;
+}
+
+void stage_follow(struct dispatch *d, struct dflow *f, uint16_t upstream)
+{
+	if (f->upstream == upstream)
+		return;
+	f->upstream = upstream;
+	replica_changed(d, f);
+}
+
 enum drop stage_back(struct dispatch *d, struct pkt *pkt, struct dflow *f)
 {
+	const struct dispatcher_params *p = d->dispatchers[f->entry.key.zone].params;
 	struct macaddr mac;
 	uint16_t port;
 
+	if (d->first_stages[f->upstream - 1u].n > 0)
+		stage_follow(d, f, (uint16_t)(first_stage_now(d, p, f->upstream - 1u) + 1));
 	if (!stage_member_mac(d, f->upstream - 1u, &port, &mac))
 		return node_drop(d->node, pkt, DROP_NO_PATH);
 	node_count(d->node, COUNTER_DISPATCH_BACK);

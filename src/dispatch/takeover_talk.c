@@ -87,6 +87,7 @@ static uint8_t own_flags(const struct dispatch *d, uint32_t i)
 	const struct takeover_role *r = &d->takeover->roles[i];
 
 	return (uint8_t)((r->able ? WIRE_ROLE_ABLE : 0) |
+			 (d->params->dispatchers[i].role == DISPATCH_OUTER ? WIRE_ROLE_OUTER : 0) |
 			 (takeover_synced(d, i) ? WIRE_ROLE_SYNCED : 0) |
 			 (r->wants ? WIRE_ROLE_WANTS : 0) |
 			 (r->forced && (r->wants || r->state == WIRE_ROLE_ACTIVE) ? WIRE_ROLE_FORCED
@@ -225,6 +226,7 @@ void takeover_message(struct dispatch *d, struct channel_message *msg)
 		node_count(d->node, COUNTER_MSG_MALFORMED);
 		return;
 	}
+	stage_hear(d, msg->member, member->boot_id, &m);
 	if (!d->takeover || !d->takeover->any)
 		return;
 	p = &d->takeover->peers[msg->member];

@@ -149,6 +149,28 @@ void target_update(struct dispatch *d)
 	d->targets_stale = false;
 }
 
+/* It is not up, but nor has this process been there for long: devices, routes and members come. */
+static bool target_expected(const struct dispatch *d, uint16_t i)
+{
+	const struct target *t = &d->targets[i];
+	uint64_t since_ns = t->since_ns > d->start_ns ? t->since_ns : d->start_ns;
+
+	return !t->was_up && t->check_up && d->node->now_ns < since_ns + GRACE_NS;
+}
+
+bool target_lost(const struct dispatch *d, uint16_t i)
+{
+	return !target_usable(d, i) && !target_expected(d, i);
+}
+
+bool target_awaited(const struct dispatch *d, const struct service_params *s)
+{
+	for (uint32_t i = 0; i < s->targets.n; i++)
+		if (target_expected(d, d->params->target_lists[s->targets.first + i]))
+			return true;
+	return false;
+}
+
 static void target_tell_verdict(struct dispatch *d, uint16_t i, bool up)
 {
 	struct target *t = &d->targets[i];
@@ -156,7 +178,7 @@ static void target_tell_verdict(struct dispatch *d, uint16_t i, bool up)
 
 	if (up != t->told_down || d->params->targets[i].n_via > 0)
 		return;
-	if (!up && !t->was_up && t->check_up && d->node->now_ns < t->since_ns + GRACE_NS)
+	if (!up && target_expected(d, i))
 		return;
 	t->told_down = !up;
 	note = node_note(d->node, up ? NOTE_TARGET_UP : NOTE_TARGET_DOWN);
@@ -201,7 +223,7 @@ void target_judge(struct dispatch *d, uint16_t i)
 	struct target *t = &d->targets[i];
 	const char *trouble = target_trouble(d, i);
 	uint32_t weight = target_weight(t);
-	bool up = !trouble, was = c->up;
+	bool up = !trouble, was = c->up, told = t->told_down;
 
 	t->why = trouble ? trouble : t->said;
 	if (weight > 0)
@@ -220,7 +242,7 @@ void target_judge(struct dispatch *d, uint16_t i)
 	if (up)
 		t->was_up = true;
 	target_tell_verdict(d, i, up);
-	if (was && !up)
+	if (!up && (was || t->told_down != told))
 		target_lose_flows(d, i);
 }
 

@@ -174,6 +174,8 @@ static void save_held(const struct firewall *f, struct sections_out *out)
 			wcur_u32(c, e->una[i]);
 			wcur_u32(c, e->end[i]);
 		}
+		for (unsigned i = 0; i < 2; i++) /* 0 = not known */
+			wcur_u8(c, e->scale[i] == SCALE_NONE ? 0 : (uint8_t)(e->scale[i] + 1));
 		sections_item_end(out);
 	}
 }
@@ -473,6 +475,10 @@ static bool get_held(struct rcur *c, struct firewall_restore *r, struct backup_f
 	for (unsigned i = 0; i < 2; i++) {
 		e->una[i] = rcur_u32(c);
 		e->end[i] = rcur_u32(c);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t scale = rcur_left(c) > 0 ? rcur_u8(c) : 0;
+		e->scale[i] = scale == 0 || scale > SCALE_MAX + 1 ? SCALE_NONE : scale - 1;
 	}
 	e->member = (uint8_t)member;
 	return rcur_ok(c) && member != CHANNEL_ALL && e->term <= WIRE_TERM_MAX;

@@ -31,7 +31,9 @@
 #define SLOW 3
 /* Until another node plays what this one did: dead-after, two hello-intervals, and what the models
  * need to learn of it. */
-#define DETECT_NS (600 * NET_MS)
+#define DETECT_NS (800 * NET_MS)
+#define ON_WAY_NS (1000 * NET_MS) /* pieces are put together */
+#define HANDED_NS (NET_MS / 5)
 #define TOLD_NS (5 * NET_MS)	       /* what is 2 ms old has been told */
 #define TOLD_LOSSY_NS (1000 * NET_MS)  /* where the cluster link loses */
 #define RESTART_NS (150 * NET_MS)      /* longer than a process takes, shorter than others wait */
@@ -52,14 +54,16 @@ static struct net_node *node_of(struct net *n, uint64_t which)
 	return which & 1 ? s->inner : s->outer;
 }
 
-/* Packets may be lost from now on, for so long; what is on its way may be lost, too. */
-static void lossy(struct script *sc, uint64_t for_ns)
+/* Packets may be lost that were sent so long ago or less, or will be for so long. */
+static void lossy(struct script *sc, uint64_t before_ns, uint64_t after_ns)
 {
-	struct net *n = sc->net->net;
+	uint64_t now = sc->net->net->now_ns;
 
-	sc->lossy_ns = n->now_ns + for_ns;
+	if (sc->lossy_ns < now + after_ns)
+		sc->lossy_ns = now + after_ns;
 	for (unsigned i = 0; i < sc->n_flows; i++)
-		sc->flows[i].lossy = true;
+		if (now - sc->flows[i].sent_ns <= before_ns)
+			sc->flows[i].lossy = true;
 }
 
 /* A node is lost with what it has told nobody. Pieces are put together by who plays the dispatcher,
@@ -83,6 +87,22 @@ static void lose_young(struct script *sc)
 	}
 }
 
+/* So many messages were lost that a member counts as dead; what follows from that is not looked at. */
+static void on_note(struct net *n, const struct net_node *node, const struct note *note)
+{
+	struct script *sc = script_of(n);
+
+	(void)node;
+	/* Who yields asks for no neighbour any more that it does not know yet. */
+	if (note->type == NOTE_ROLE && note->detail && strstr(note->detail, "handed over"))
+		lossy(sc, HANDED_NS, HANDED_NS);
+	if (note->type != NOTE_MEMBER_DOWN || n->loss == 0)
+		return;
+	for (unsigned i = 0; i < FLOWS; i++)
+		sc->flows[i].touched = true;
+	trace(sc, "all may be lost", -1, 0);
+}
+
 static void node_dies(struct net *n, uint64_t which)
 {
 	struct script *sc = script_of(n);
@@ -93,7 +113,7 @@ static void node_dies(struct net *n, uint64_t which)
 	if (n->trace)
 		printf("%9.3f %s dies\n", (double)n->now_ns / 1e6, node->name);
 	lose_young(sc);
-	lossy(sc, DETECT_NS);
+	lossy(sc, ON_WAY_NS, DETECT_NS);
 	net_node_kill(n, node);
 }
 
@@ -181,7 +201,7 @@ static void node_is_back(struct net *n, uint64_t which)
 		broken(sc, "%s: the tables were not taken: %s", node->name, why);
 	net_carry_out(n, node);
 	sandwich_health(sc->net, true);
-	lossy(sc, 50 * NET_MS);
+	lossy(sc, ON_WAY_NS, 50 * NET_MS);
 	if (n->trace)
 		printf("%9.3f %s is back\n", (double)n->now_ns / 1e6, node->name);
 }
@@ -201,7 +221,7 @@ static void node_restarts(struct net *n, uint64_t which)
 		broken(sc, "%s: the tables were not saved", node->name);
 	net_carry_out(n, node);
 	net_node_kill(n, node);
-	lossy(sc, RESTART_NS);
+	lossy(sc, ON_WAY_NS, RESTART_NS);
 	net_at(n, n->now_ns + 20 * NET_MS + dice(sc, RESTART_NS - 20 * NET_MS), node_is_back,
 	       which);
 }
@@ -211,7 +231,7 @@ static void node_restarts(struct net *n, uint64_t which)
 
 static void link_is(struct net *n, uint64_t lossy)
 {
-	n->loss = lossy ? 50 + (unsigned)net_dice(n, 250) : 0;
+	n->loss = lossy ? 20 + (unsigned)net_dice(n, 100) : 0;
 	n->duplicate = lossy ? 200 : 0;
 	n->jitter_ns = lossy ? net_dice(n, 2000000) : 0;
 }
@@ -342,6 +362,7 @@ static void run_schedules(uint64_t seed, struct actions *actions, struct tally *
 	struct net *n = sc->net->net;
 
 	sc->slow = SLOW;
+	n->note = on_note;
 	net_run(n, n->now_ns + WARM_NS);
 	for (unsigned act = 0; act < ACTS; act++) {
 		script_act(sc, act, (unsigned)((seed + act * 2) % FATES));

@@ -169,7 +169,7 @@ static void text_common(struct text *t, const struct plan *p, bool cluster)
 	add(t,
 	    "cluster { id = 2 device = \"c\" key-file = \"/none\" max-forwards = 1024 "
 	    "max-queries = 512 %s }\n",
-	    p->twins ? "hello-interval = \"100ms\" dead-after = \"300ms\""
+	    p->twins ? "hello-interval = \"100ms\" dead-after = \"500ms\""
 		     : "hello-interval = \"500ms\" dead-after = \"1500ms\"");
 	if (p->twins)
 		add(t, "member \"outer\" { id = 4 address = \"10.9.0.4\" }\n");

@@ -173,6 +173,7 @@ static void flow_step(struct script *sc, unsigned index)
 	size_t size = 0;
 	uint32_t id;
 
+	f->sent_ns = sc->net->net->now_ns;
 	f->lossy = f->lossy || sc->net->net->now_ns < sc->lossy_ns;
 	if (f->kind == FLOW_FRAGMENTS) {
 		send_fragments(sc, f, side, &t);
@@ -307,7 +308,7 @@ static void arrive(struct script *sc, struct packet *p, const struct pkt *pkt)
 	f->arrived = f->tries = 0;
 	f->attempt++;
 	f->step++;
-	if (f->step >= (f->kind == FLOW_TCP ? 3u : 2u) && f->open_ns == 0)
+	if (f->step >= 3 && f->open_ns == 0)
 		f->open_ns = sc->net->net->now_ns;
 	f->done = f->step == n;
 	if (!f->done)

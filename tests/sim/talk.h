@@ -43,7 +43,8 @@ struct flow {
 	unsigned step, tries, attempt, resent, arrived;
 	bool done, reset, touched, forged, full;
 	bool lossy;	  /* its packets may be lost */
-	uint64_t open_ns; /* when an answer, for TCP also the answer to it, had come; 0 = not yet */
+	uint64_t sent_ns; /* its last step was sent */
+	uint64_t open_ns; /* when its originator had answered the answer, 0 = not yet */
 	unsigned walls; /* bits: firewalls that have passed packets of it */
 	unsigned servers;
 	bool struck, elsewhere; /* its firewall died; after that another saw it */

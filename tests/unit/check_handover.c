@@ -212,6 +212,20 @@ START_TEST(a_backup_goes_on)
 	struct sim *s = begin(RULES);
 	unsigned backup = backed_up(s);
 
+	state_at(s, 0)->tcp.scale[0] = 7; /* as if that had been in the SYNs */
+	state_at(s, 0)->tcp.scale[1] = 9;
+	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK, 10), 1);
+	wait_ms(s, 2500); /* refreshed */
+	restart(s, backup, 100);
+	sim_kill(s, 0);
+	wait_ms(s, 1500);
+	ck_assert_uint_eq(segment(s, backup, SIM_OUTSIDE, TCP_ACK, 10), 1);
+	ck_assert_uint_eq(state_at(s, backup)->tcp.scale[0], 7);
+	ck_assert_uint_eq(state_at(s, backup)->tcp.scale[1], 9);
+	finish(s);
+
+	s = begin(RULES);
+	backup = backed_up(s);
 	restart(s, backup, 100);
 	wait_ms(s, 1500);
 	ck_assert_uint_eq(segment(s, 0, SIM_OUTSIDE, TCP_ACK, 10), 1);
