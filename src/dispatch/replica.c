@@ -95,9 +95,12 @@ static void batch_send(struct batch *b)
 	if (b->member != CHANNEL_ALL) {
 		batch_send_one(b, b->member);
 	} else {
-		for (uint32_t m = 0; m < b->d->params->n_members; m++)
+		for (uint32_t m = 0; m < b->d->params->n_members; m++) {
 			if (is_peer(b->d, b->i, m))
 				batch_send_one(b, m);
+			else if (!(b->flags & WIRE_SYNC_STATE)) /* it is to see that it missed it */
+				b->d->replica->sides[b->i].peers[m].seq++;
+		}
 	}
 	b->sent++;
 	batch_begin(b);

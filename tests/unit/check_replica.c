@@ -40,7 +40,8 @@ struct world {
 	unsigned n_queue;
 	/* of messages about tables, in thousandths */
 	unsigned loss, duplicate, late;
-	bool cut[NODES]; /* no message about tables comes to it */
+	bool cut[NODES];   /* no message about tables comes to it */
+	bool still[NODES]; /* nothing is called; what comes waits */
 	unsigned n_sync, n_out[NODES];
 	char last_dst[64]; /* of the last IP packet that came out */
 };
@@ -214,12 +215,12 @@ static void run(struct world *w, uint64_t ms)
 		unsigned event = QUEUE, node = NODES;
 
 		for (unsigned i = 0; i < w->n_queue; i++)
-			if (w->queue[i].at_ns < best) {
+			if (w->queue[i].at_ns < best && !w->still[w->queue[i].to]) {
 				best = w->queue[i].at_ns;
 				event = i;
 			}
 		for (unsigned i = 0; i < NODES; i++)
-			if (w->engines[i] && engine_next(w->engines[i]) < best) {
+			if (w->engines[i] && !w->still[i] && engine_next(w->engines[i]) < best) {
 				best = engine_next(w->engines[i]);
 				node = i;
 			}
@@ -861,6 +862,24 @@ START_TEST(flows_go_on)
 }
 END_TEST
 
+/* Who has not been heard for a while is told nothing, and is to find out what it has missed. */
+START_TEST(copy_stood_still)
+{
+	struct world *w = world_ready(32);
+
+	w->still[1] = true;
+	run(w, 800);
+	for (unsigned n = 0; n < 10; n++)
+		client_opens(w, 0, n);
+	run(w, 700);
+	w->still[1] = false;
+	run(w, 3000);
+	ck_assert(replica_synced(table(w, 1), 0));
+	same(w, 0, 1);
+	world_free(w);
+}
+END_TEST
+
 static void all_down(struct world *w, unsigned node)
 {
 	for (uint16_t i = 0; i < 3 * w->params[node]->n_targets; i++)
@@ -920,6 +939,7 @@ int main(void)
 	tcase_add_test(t, reload_in_another_order);
 	tcase_add_test(t, copy_is_full);
 	tcase_add_test(t, flows_go_on);
+	tcase_add_test(t, copy_stood_still);
 	tcase_add_test(t, servers_that_a_copy_cannot_reach);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
