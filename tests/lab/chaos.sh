@@ -137,7 +137,8 @@ silent() { # BEFORE SINCE: one that began before, and had no answer since
 		--slurpfile at "$LOAD.in.at" '[.[].all[] |
 		select(.[0] < $before and .[1] < $since) |
 		select(.[0] > $l7_lost or (.[2] | contains(" by l7/") | not)) |
-		select(. as $c | $at[0].young | any($c[0] > .[0] and $c[0] <= .[1] and $c[1] <= .[1]) | not)] |
+		select(. as $c | $at[0].young | any($c[0] > .[0] and $c[0] <= .[1] and
+			$c[1] <= .[1] + (if $c[2] | test("^(l7|download) ") then 20000 else 0 end)) | not)] |
 		sort_by(.[1]) | first | select(. != null) |
 		"\(.[2]), \(($since - .[0]) / 1000 | floor) s old"' "$LOAD.in.now" "$LOAD.out.now"
 }

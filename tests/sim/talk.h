@@ -43,6 +43,7 @@ struct flow {
 	unsigned step, tries, attempt, resent, arrived;
 	bool done, reset, touched, forged, full;
 	bool lossy;	  /* its packets may be lost */
+	bool orphan;	  /* a node that it ran through was lost while it was open */
 	uint64_t sent_ns; /* its last step was sent */
 	uint64_t open_ns; /* when its originator had answered the answer, 0 = not yet */
 	unsigned walls; /* bits: firewalls that have passed packets of it */

@@ -12,8 +12,8 @@ chaos_load.py load PREFIX SEED PLAN
     0.1 s in which an answer was waited for; PREFIX.now: how things stand, four times a second.
 chaos_load.py judge PREFIX,… FROM_MS YOUNG_MS SERVERS L7
     Judges what ended since the last call: prints one line of JSON. Connections begun between YOUNG_MS
-    before FROM_MS and now may be lost if they have no answer later than now, also when that is found
-    out much later; those that are older than the last call with their server in SERVERS (a,b), and
+    before FROM_MS and now may be lost if they have no answer later than now (later than what has come
+    already, when they are read slowly), also when that is found out much later; those that are older than the last call with their server in SERVERS (a,b), and
     those by L7 that are older than the last call with L7 = 1.
 chaos_load.py account PREFIX,… EVENTS
     The table at the end, from all that was written; EVENTS has a line of JSON for each event.
@@ -31,6 +31,7 @@ import sys
 import time
 
 SILENT_S = 60  # without an answer a connection counts as lost
+SLOWLY_MS = 20_000  # what a kernel may hold for one who reads slowly
 RATE = 150_000  # bytes a second that a download is read with
 
 
@@ -326,7 +327,8 @@ def judged(record, at):
         return None if record["doubled"] else ""
     if record["how"] == "wrong":
         return None
-    if any(a < record["begin"] <= b and record["last"] <= b for a, b in at["young"]):
+    slow = SLOWLY_MS if record["kind"] in ("l7", "download") else 0
+    if any(a < record["begin"] <= b and record["last"] <= b + slow for a, b in at["young"]):
         return "young"
     if record["begin"] < at["servers"].get(record["server"], 0):
         return "its server was lost"
