@@ -103,7 +103,8 @@ int replica_configure(struct dispatch *d);
 
 /* The election says what this node is; `source`: member that plays the dispatcher. */
 void replica_role(struct dispatch *d, uint32_t dispatcher, enum replica_role role, uint32_t source);
-/* This node is about to tell that it yields to that member; all: the two have played it at the same time. */
+/* This node is about to tell that it yields to that member; all: the two have played it at the same
+ * time. */
 void replica_yield(struct dispatch *d, uint32_t dispatcher, uint32_t successor, bool all);
 bool replica_synced(const struct dispatch *d, uint32_t dispatcher);
 

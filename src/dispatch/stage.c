@@ -126,8 +126,8 @@ static uint32_t first_stage_now(const struct dispatch *d, const struct dispatche
 		uint32_t player = member;
 
 		for (uint32_t k = 0; k < p->n_from; k++) {
-			uint64_t since = plays_since(&d->first_stages[p->from[k]],
-						     s->roles[i].dispatcher);
+			uint64_t since =
+				plays_since(&d->first_stages[p->from[k]], s->roles[i].dispatcher);
 			if (since > best) {
 				best = since;
 				player = p->from[k];

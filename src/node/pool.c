@@ -3,21 +3,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#define pool_poison(p, n) ASAN_POISON_MEMORY_REGION(p, n)
-#define pool_unpoison(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
-#else
-#define pool_poison(p, n) ((void)(p), (void)(n))
-#define pool_unpoison(p, n) ((void)(p), (void)(n))
-#endif
+#include "base/pages.h"
 
 #define POOL_LARGE FRAME_MAX
 
@@ -37,32 +24,20 @@ struct pool {
 	uint32_t used;
 };
 
-/* Mapped, not allocated: what is never used costs neither pages nor, under AddressSanitizer, their
- * shadow; there the buffers that are given back are marked instead. */
 static bool pool_class_init(struct pool_class *c, uint32_t n, size_t size)
 {
-	void *memory;
-
 	c->n = n;
 	c->size = size + FRAME_HEADROOM;
 	c->nodes = calloc(n, sizeof(*c->nodes));
-	if (n == 0)
-		return c->nodes;
-	memory = mmap(NULL, n * c->size, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
-		return false;
-	c->memory = memory;
-	return c->nodes;
+	c->memory = pages_alloc(n * c->size);
+	return c->nodes && (c->memory || n == 0);
 }
 
 static void pool_class_fini(struct pool_class *c)
 {
 	free(c->nodes);
-	if (!c->memory)
-		return;
-	pool_unpoison(c->memory, c->fresh * c->size);
-	munmap(c->memory, c->n * c->size);
+	pages_open(c->memory, c->fresh * c->size);
+	pages_free(c->memory, c->n * c->size);
 }
 
 struct pool *pool_new(uint32_t n_small, uint32_t n_large)
@@ -94,7 +69,7 @@ static struct held *pool_take(struct pool_class *c)
 
 	if (h) {
 		c->free = h->next;
-		pool_unpoison(h->memory, c->size);
+		pages_open(h->memory, c->size);
 		return h;
 	}
 	if (c->fresh == c->n)
@@ -133,7 +108,7 @@ static void pool_put(struct pool *p, struct held *h)
 
 	h->next = c->free;
 	c->free = h;
-	pool_poison(h->memory, c->size);
+	pages_shut(h->memory, c->size);
 }
 
 void pool_drop(struct pool *p, struct held *h)

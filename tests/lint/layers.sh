@@ -68,6 +68,7 @@ pure_may()
 	esac
 	case "$1 $2" in
 	'base/addr.c arpa/inet.h') ;; # addresses to and from text
+	'base/pages.c sys/mman.h' | 'base/pages.c sanitizer/asan_interface.h') ;; # as malloc does
 	'base/log.c '*) ;;            # the sink that the outer layers write to
 	'packet/build.c libnet.h') ;; # packets the daemon originates
 	'flow/table.c sys/mman.h') ;; # memory for the tables

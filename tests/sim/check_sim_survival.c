@@ -34,9 +34,9 @@
 #define DETECT_NS (800 * NET_MS)
 #define ON_WAY_NS (1000 * NET_MS) /* pieces are put together */
 #define HANDED_NS (NET_MS / 5)
-#define TOLD_NS (5 * NET_MS)	       /* what is 2 ms old has been told */
-#define TOLD_LOSSY_NS (1000 * NET_MS)  /* where the cluster link loses */
-#define RESTART_NS (150 * NET_MS)      /* longer than a process takes, shorter than others wait */
+#define TOLD_NS (5 * NET_MS)	      /* what is 2 ms old has been told */
+#define TOLD_LOSSY_NS (1000 * NET_MS) /* where the cluster link loses */
+#define RESTART_NS (150 * NET_MS)     /* longer than a process takes, shorter than others wait */
 #define SAVED_MAX (1u << 22)
 
 enum fate_of_node { NOTHING, LOSSY, DIES, DIES_LOSSY, ORDER, LEAVES, RESTARTS, FATES };
@@ -89,7 +89,8 @@ static void lose_young(struct script *sc)
 	}
 }
 
-/* So many messages were lost that a member counts as dead; what follows from that is not looked at. */
+/* So many messages were lost that a member counts as dead; what follows from that is not looked at.
+ */
 static void on_note(struct net *n, const struct net_node *node, const struct note *note)
 {
 	struct script *sc = script_of(n);
@@ -241,8 +242,8 @@ static void link_is(struct net *n, uint64_t lossy)
 	n->jitter_ns = lossy ? net_dice(n, 2000000) : 0;
 }
 
-/* Both nodes have one after the other what is drawn, in the same act: the second has to live by what
- * the first has got back. */
+/* Both nodes have one after the other what is drawn, in the same act: the second has to live by
+ * what the first has got back. */
 static void draw_fate(struct script *sc, enum fate_of_node fate, uint64_t which, uint64_t when)
 {
 	struct net *n = sc->net->net;

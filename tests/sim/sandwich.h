@@ -39,8 +39,8 @@ struct plan {
 	bool learn;
 	const char *unknown, *path_down, *target_down;
 	bool bypass, probe, one_box, affinity;
-	bool more;  /* web7 serves, too */
-	bool twins; /* outer and inner take over for each other */
+	bool more;	       /* web7 serves, too */
+	bool twins;	       /* outer and inner take over for each other */
 	const char *take_back; /* twins: "take-back = ..." */
 };
 

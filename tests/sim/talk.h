@@ -46,7 +46,7 @@ struct flow {
 	bool orphan;	  /* a node that it ran through was lost while it was open */
 	uint64_t sent_ns; /* its last step was sent */
 	uint64_t open_ns; /* when its originator had answered the answer, 0 = not yet */
-	unsigned walls; /* bits: firewalls that have passed packets of it */
+	unsigned walls;	  /* bits: firewalls that have passed packets of it */
 	unsigned servers;
 	bool struck, elsewhere; /* its firewall died; after that another saw it */
 	unsigned struck_step;
@@ -63,7 +63,7 @@ struct script {
 	struct sandwich *net;
 	uint64_t seed;
 	unsigned act;
-	unsigned trouble; /* of the test */
+	unsigned trouble;		       /* of the test */
 	bool (*touched)(const struct flow *f); /* conversations that it may touch, or NULL */
 	uint64_t rush_ns;		       /* when many begin: it has just come or gone */
 	uint64_t lossy_ns;		       /* until then packets may be lost */

@@ -115,12 +115,12 @@ START_TEST(impossible)
 		size_t at;
 		uint8_t value;
 	} bad[] = {
-		{7, 0},	    {12, 4},  {12, 0x80},	     /* no epoch, unknown flags */
-		{13, 0},    {13, 7},  {14, 5},	  {20, 200}, /* kind, version, order of a key */
-		{28, 0xd5}, {29, 4},  {29, 255},	     /* flags, state */
-		{83, 5},    {98, 9},			     /* version of a twin, of one gone */
-		{113, 5},   {113, 0},			     /* version of a client */
-		{134, 0},   {135, 4},			     /* no path, unknown flag */
+		{7, 0},	  {12, 4},   {12, 0x80},	    /* no epoch, unknown flags */
+		{13, 0},  {13, 7},   {14, 5},	 {20, 200}, /* kind, version, order of a key */
+		{29, 4},  {29, 255},			    /* state */
+		{83, 5},  {98, 9},			    /* version of a twin, of one gone */
+		{113, 5}, {113, 0},			    /* version of a client */
+		{134, 0}, {135, 4},			    /* no path, unknown flag */
 	};
 	struct wire_sync_record v[8];
 	struct wire_sync_head h;
