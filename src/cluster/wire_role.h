@@ -22,7 +22,6 @@ enum wire_role_state {
 #define WIRE_ROLE_FORCED                                                                           \
 	8 /* because the operator wants it, whatever the order; active: plays it so */
 #define WIRE_ROLE_OUTER 16 /* the dispatcher is an outer one: no stage is behind it */
-#define WIRE_ROLE_BLIND 32 /* it checks servers, and none is up as far as this node sees */
 
 struct wire_role_one {
 	uint32_t dispatcher; /* name_id of its name */

@@ -6,7 +6,8 @@
 # be well again and every connection have got an answer before the next comes.
 #
 # What may be lost at a fault: connections that began less than YOUNG_MS before it (a flow's backup
-# comes after a while), those whose server died, and those by L7 at a node that was lost. Anything else
+# comes after a while), those whose server died or cannot be reached any more by the node that checks
+# it, and those by L7 at a node that was lost. Anything else
 # that does not end in order is a failure, and so is every byte that differs and every datagram that
 # comes twice.
 #
@@ -222,6 +223,8 @@ fault_link() {
 }
 fault_cut() { # NAME SEGMENT from|to|both
 	what="cut $3 $1.$2" l7=1
+	# That node's checks find no server any more, and reset what they have (on-target-down).
+	[ "$1.$2" != inner.farm ] || servers=web1,web2,web3
 	drop "$@"
 	hold
 	drop_end "$1" "$2"
