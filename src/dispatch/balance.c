@@ -51,6 +51,8 @@ static enum drop balance_move(struct dispatch *d, struct dispatcher *x, struct d
 
 	if (x->params->path_down == DOWN_KEEP)
 		return DROP_NONE;
+	if (x->paths[f->path].jointly)
+		return DROP_NO_PATH;
 	if (x->params->path_down == DOWN_RESET && f->entry.key.proto == IPPROTO_NUM_TCP)
 		return DROP_PATH_DOWN;
 	path = balance_agreed(x, &f->entry.key);

@@ -425,7 +425,8 @@ static void dflow_due(void *arg, void *entry)
 static void dflow_sweep_one(struct dispatch *d, struct dflow *f)
 {
 	const struct dispatcher *x = &d->dispatchers[f->entry.key.zone];
-	bool path_down = f->path != PARAMS_NONE && !x->path_candidates[f->path].up;
+	bool path_down = f->path != PARAMS_NONE && !x->path_candidates[f->path].up &&
+			 !x->paths[f->path].jointly;
 	bool target_down = f->target != PARAMS_NONE && target_lost(d, f->target);
 
 	/* Flows of another node's, which may see more: what happens to them it decides and tells.

@@ -64,7 +64,10 @@ struct path {
 	uint16_t sequence;
 	uint16_t probe_id;  /* of echo requests; 0: the path's own */
 	uint32_t good, bad; /* in a row */
+	uint64_t hit_ns;    /* when the last one came back */
+	uint64_t miss_ns;   /* when the first of the bad ones was sent */
 	bool waiting;
+	bool jointly; /* failed together with all others: perhaps nobody is behind them */
 	bool failed;	   /* the verdict; the candidate is up when it is not, and on the segment */
 	uint64_t since_ns; /* of the verdict */
 	const char *why;   /* static text: what it rests on, or NULL */

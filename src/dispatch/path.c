@@ -9,6 +9,10 @@
  * firewall the probes are a flow, which it may have handed to another, or mistake for one of
  * before: when probes do not come back the next are of another flow. Without probes a firewall
  * counts as up while it answers ARP, for which it is asked once a second.
+ *
+ * That probes do not come back says something of a firewall only while they do by another one: else
+ * the other dispatcher may be gone, and be played elsewhere before long. So firewalls whose probes
+ * fail together go down together, their flows stay with them, and they come up together.
  */
 #include <string.h>
 
@@ -79,6 +83,25 @@ static void path_verdict(struct dispatch *d, struct dispatcher *x, uint16_t i, b
 	path_note(d, x, i, failed ? NOTE_PATH_DOWN : NOTE_PATH_UP, why);
 }
 
+static bool path_is_judged(const struct path *p)
+{
+	return p->on_segment && !p->failed;
+}
+
+/* Who is behind the firewalls is there again. What is wrong with one alone is found anew. */
+static void path_join_up(struct dispatch *d, struct dispatcher *x)
+{
+	for (uint16_t i = 0; i < d->params->n_paths; i++) {
+		struct path *p = &x->paths[i];
+
+		if (!p->jointly)
+			continue;
+		p->jointly = false;
+		p->bad = 0;
+		path_verdict(d, x, i, false, "probes come back");
+	}
+}
+
 static void path_hit(struct dispatch *d, struct dispatcher *x, uint16_t i)
 {
 	struct path *p = &x->paths[i];
@@ -86,8 +109,50 @@ static void path_hit(struct dispatch *d, struct dispatcher *x, uint16_t i)
 	p->waiting = false;
 	p->bad = 0;
 	p->good++;
-	if (!p->failed || p->good >= x->params->probe.rise)
-		path_verdict(d, x, i, false, "probes come back");
+	p->hit_ns = d->node->now_ns;
+	if (p->failed && p->good < x->params->probe.rise)
+		return;
+	path_verdict(d, x, i, false, "probes come back");
+	path_join_up(d, x);
+}
+
+/* Since the path's probes have failed one has come back by another path. */
+static bool path_has_witness(const struct dispatch *d, const struct dispatcher *x, uint16_t i)
+{
+	for (uint16_t k = 0; k < d->params->n_paths; k++)
+		if (k != i && path_is_judged(&x->paths[k]) &&
+		    x->paths[k].hit_ns > x->paths[i].miss_ns)
+			return true;
+	return false;
+}
+
+/* By no path do they come back. */
+static bool path_all_bad(const struct dispatch *d, const struct dispatcher *x)
+{
+	for (uint16_t k = 0; k < d->params->n_paths; k++)
+		if (path_is_judged(&x->paths[k]) && x->paths[k].bad < x->params->probe.fall)
+			return false;
+	return true;
+}
+
+static void path_judge_bad(struct dispatch *d, struct dispatcher *x, uint16_t i, const char *why)
+{
+	unsigned n = 0;
+
+	if (path_has_witness(d, x, i)) {
+		path_verdict(d, x, i, true, why);
+		return;
+	}
+	if (!path_all_bad(d, x))
+		return;
+	for (uint16_t k = 0; k < d->params->n_paths; k++)
+		n += path_is_judged(&x->paths[k]);
+	for (uint16_t k = 0; k < d->params->n_paths; k++) {
+		if (!path_is_judged(&x->paths[k]))
+			continue;
+		x->paths[k].jointly = n > 1;
+		path_verdict(d, x, k, true, why);
+	}
 }
 
 static uint16_t path_probe_id(const struct dispatch *d, const struct dispatcher *x, uint16_t i)
@@ -120,11 +185,14 @@ static void path_miss(struct dispatch *d, struct dispatcher *x, uint16_t i, cons
 
 	p->waiting = false;
 	p->good = 0;
-	p->bad++;
+	if (p->bad++ == 0)
+		p->miss_ns = p->sent_ns;
 	if (p->bad % x->params->probe.fall == 0)
 		path_other_flow(d, x, i);
-	if (p->failed || p->bad >= x->params->probe.fall)
+	if (p->failed)
 		path_verdict(d, x, i, true, why);
+	else if (p->bad >= x->params->probe.fall)
+		path_judge_bad(d, x, i, why);
 }
 
 /* --- MAC addresses ---------------------------------------------------------------------------- */
@@ -241,7 +309,7 @@ void path_told(struct dispatch *d, struct dispatcher *x, uint16_t i, const struc
 		path_index(d, x);
 	}
 	p->good = p->bad = 0;
-	p->waiting = false;
+	p->waiting = p->jointly = false;
 	path_verdict(d, x, i, failed, "as the node says that plays the dispatcher");
 }
 

@@ -189,7 +189,8 @@ static void text_dispatcher(struct text *t, const struct plan *p, const char *ro
 	    role, role, firewall_port, ports, algorithm, p->learn ? "true" : "false", p->unknown,
 	    p->path_down);
 	if (p->probe)
-		add(t, "probe = \"%s\" ", probe);
+		add(t, "probe = \"%s\" %s", probe,
+		    p->twins ? "probe-interval = \"100ms\" probe-timeout = \"50ms\" " : "");
 	if (strncmp(role, "stage", 5) == 0)
 		add(t, "from = {\"inner\"%s} bypass = %s ", p->twins ? ", \"outer\"" : "",
 		    p->bypass ? "true" : "false");
