@@ -116,8 +116,9 @@ unwell() {
 	json inner show targets | jq -r '.targets[] | select(.state != "up") | "\(.target) is \(.state)"' | grep . && return
 }
 # settle BEGIN MENDED: all is well, and every connection that was there at BEGIN has had an answer since
-# MENDED; what may be lost is not waited for: what came a little before and, when a node that reads
-# requests was lost, what it read (the client of a server that has vanished waits in vain).
+# MENDED; what may be lost is not waited for: what came a little before, what a server had that is lost
+# and, when a node that reads requests was lost, what it read (who only listens, or has said all, waits
+# in vain).
 settle() {
 	local end=$(($(now_ms) + SETTLE_S * 1000)) what
 	while what=$(unwell | head -n 1); [ -n "$what" ]; do
@@ -134,10 +135,11 @@ settle() {
 	done
 }
 silent() { # BEFORE SINCE: one that began before, and had no answer since
-	jq -rs --argjson before "$1" --argjson since "$2" --argjson l7_lost "$l7_lost" \
+	jq -rs --argjson before "$1" --argjson since "$2" --argjson l7_lost "$l7_lost" --arg servers "$servers" \
 		--slurpfile at "$LOAD.in.at" '[.[].all[] |
 		select(.[0] < $before and .[1] < $since) |
 		select(.[0] > $l7_lost or (.[2] | contains(" by l7/") | not)) |
+		select(. as $c | ($servers | split(",") | any(. == $c[3])) or $c[0] < ($at[0].servers[$c[3]] // 0) | not) |
 		select(. as $c | $at[0].young | any($c[0] > .[0] and $c[0] <= .[1] and
 			$c[1] <= .[1] + (if $c[2] | test("^(l7|download) ") then 20000 else 0 end)) | not)] |
 		sort_by(.[1]) | first | select(. != null) |

@@ -274,7 +274,7 @@ class Load:
         for c in self.alive:
             kinds[c.kind] = kinds.get(c.kind, 0) + 1
         return {"alive": kinds, "n_alive": len(self.alive),
-                "all": [[c.begin, c.last, c.label()] for c in self.alive]}
+                "all": [[c.begin, c.last, c.label(), c.server] for c in self.alive]}
 
     async def say(self):
         while True:
