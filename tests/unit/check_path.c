@@ -460,6 +460,35 @@ START_TEST(flow_that_is_elsewhere)
 }
 END_TEST
 
+/* When probes come back by none, who is behind the firewalls may be gone: they go together, and
+ * come together with the first; then each is judged anew. */
+START_TEST(all_together)
+{
+	struct world *w = world_new(PROBE4);
+	uint64_t ms;
+
+	run(w, 2100);
+	for (unsigned i = 0; i < N_FW; i++)
+		w->blocks[i] = true;
+	ms = run_until(w, 0, false);
+	ck_assert_uint_le(ms, 1500 + 250 + 10);
+	ck_assert(!is_up(w, 1) && !is_up(w, 2));
+	ck_assert(outer(w)->paths[0].jointly && outer(w)->paths[2].jointly);
+	run(w, 5000);
+	w->blocks[1] = false;
+	run_until(w, 1, true);
+	ck_assert(is_up(w, 0) && is_up(w, 2));
+	ck_assert_uint_eq(w->r->n_notes[NOTE_PATH_UP], 3);
+	ms = run_until(w, 0, false);
+	ck_assert_uint_ge(ms, 1000 + 250 - 10);
+	run(w, 100);
+	ck_assert(is_up(w, 1) && !is_up(w, 2));
+	ck_assert(!outer(w)->paths[0].jointly);
+	ck_assert_uint_eq(w->r->n_notes[NOTE_PATH_DOWN], 5);
+	world_free(w);
+}
+END_TEST
+
 /* One lost probe now and then is no verdict, one answer in between no recovery. */
 START_TEST(in_a_row)
 {
@@ -726,6 +755,7 @@ int main(void)
 	tcase_add_loop_test(t, probes_come_back, 0, 2);
 	tcase_add_test(t, down_and_up);
 	tcase_add_test(t, flow_that_is_elsewhere);
+	tcase_add_test(t, all_together);
 	tcase_add_test(t, in_a_row);
 	tcase_add_test(t, dead_firewall);
 	tcase_add_test(t, port_down);
