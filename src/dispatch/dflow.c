@@ -396,8 +396,10 @@ void dflow_reset(struct dispatch *d, struct dflow *f)
 {
 	dispatch_note(d, NOTE_DISPATCH_MOVED, f, "reset");
 	node_count(d->node, COUNTER_FLOWS_RESET);
-	/* Who has sent a FIN needs none; firewalls may have forgotten the connection already. */
-	if (f->entry.key.proto != IPPROTO_NUM_TCP || f->state >= DFLOW_CLOSING)
+	/* When both have sent a FIN nobody waits for more than an acknowledgement, and firewalls may
+	 * have forgotten the connection already. */
+	if (f->entry.key.proto != IPPROTO_NUM_TCP || f->state == DFLOW_CLOSED ||
+	    (f->flags & DFLOW_FIN_0 && f->flags & DFLOW_FIN_1))
 		return;
 	for (unsigned side = 0; side < 2; side++)
 		if (dispatch_reaches(d, f, !side))
