@@ -906,11 +906,15 @@ START_TEST(servers_that_a_copy_cannot_reach)
 	call_end(w, 1);
 	same(w, 0, 1);
 	ck_assert(replica_synced(table(w, 1), 0));
+	for (unsigned n = 0; n < 20; n++) /* have said all, and wait for an answer */
+		client_sends(w, 0, n, TCP_ACK | TCP_FIN);
+	run(w, 5);
 	node_kill(w, 0);
 	run(w, 1000);
 	ck_assert(takeover_is_active(table(w, 1), 0));
 	ck_assert_uint_eq(flow_table_count(table(w, 1)->flows), 0);
 	ck_assert_uint_eq(counted(w, 1, COUNTER_FLOWS_RESET), 40);
+	ck_assert_uint_eq(counted(w, 1, COUNTER_RESET_SENT), 40);
 	world_free(w);
 }
 END_TEST
