@@ -402,7 +402,7 @@ static void run_block(int block)
 		run_schedules(strtoull(one, NULL, 10), actions, &t);
 	for (unsigned i = 0; !one && i < n; i++)
 		run_schedules(first + i, actions, &t);
-	ck_assert(one || t.survived > n / 4);
+	ck_assert(one || n < 10 || t.survived > n / 4);
 	free(saved.data);
 	actions_free(actions);
 }

@@ -23,7 +23,7 @@ struct elect_event {
 	uint64_t word;
 	size_t size;
 	uint8_t room[FRAME_HEADROOM];
-	uint8_t data[EVENT_BYTES];
+	uint8_t data[];
 };
 
 const struct elect_claim elect_claims[ELECT_CLAIMS] = {

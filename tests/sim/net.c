@@ -21,7 +21,7 @@ struct net_event {
 	uint64_t word;
 	size_t size;
 	uint8_t room[FRAME_HEADROOM];
-	uint8_t data[EVENT_BYTES];
+	uint8_t data[];
 };
 
 static const char key_text[] =
