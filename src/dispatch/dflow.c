@@ -396,8 +396,8 @@ void dflow_reset(struct dispatch *d, struct dflow *f)
 {
 	dispatch_note(d, NOTE_DISPATCH_MOVED, f, "reset");
 	node_count(d->node, COUNTER_FLOWS_RESET);
-	/* When both have sent a FIN nobody waits for more than an acknowledgement, and firewalls may
-	 * have forgotten the connection already. */
+	/* When both have sent a FIN nobody waits for more than an acknowledgement, and firewalls
+	 * may have forgotten the connection already. */
 	if (f->entry.key.proto != IPPROTO_NUM_TCP || f->state == DFLOW_CLOSED ||
 	    (f->flags & DFLOW_FIN_0 && f->flags & DFLOW_FIN_1))
 		return;

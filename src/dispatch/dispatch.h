@@ -67,7 +67,7 @@ struct path {
 	uint64_t hit_ns;    /* when the last one came back */
 	uint64_t miss_ns;   /* when the first of the bad ones was sent */
 	bool waiting;
-	bool jointly; /* failed together with all others: perhaps nobody is behind them */
+	bool jointly;	   /* failed together with all others: perhaps nobody is behind them */
 	bool failed;	   /* the verdict; the candidate is up when it is not, and on the segment */
 	uint64_t since_ns; /* of the verdict */
 	const char *why;   /* static text: what it rests on, or NULL */
