@@ -15,6 +15,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include <bpf/bpf.h>
@@ -1099,12 +1100,18 @@ START_TEST(test_lease_ends)
 }
 END_TEST
 
-/* The program at TC ingress is taken away: one packet is lost, then the daemon has them all. */
+/* The program at TC ingress is taken away: one packet is lost on each CPU that receives, here one,
+ * then the daemon has them all. */
 START_TEST(test_removed)
 {
 	struct port_params params = port_at("a0");
 	struct frame f;
 	struct sample s;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET((size_t)sched_getcpu(), &cpus);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
 
 	usual(&s, TCP4, 100);
 	set_flow(TCP4);
