@@ -74,6 +74,7 @@ static void path_verdict(struct dispatch *d, struct dispatcher *x, uint16_t i, b
 	struct path *p = &x->paths[i];
 
 	p->why = why;
+	p->jointly = p->jointly && failed;
 	if (p->failed == failed)
 		return;
 	p->failed = failed;
@@ -96,7 +97,6 @@ static void path_join_up(struct dispatch *d, struct dispatcher *x)
 
 		if (!p->jointly)
 			continue;
-		p->jointly = false;
 		p->bad = 0;
 		path_verdict(d, x, i, false, "probes come back");
 	}
