@@ -17,7 +17,6 @@
  * proves: HD-1 HD-2 HD-3 HD-4 HD-5 HD-9 HD-13 HD-14 HD-15 HD-24
  */
 #include <check.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,19 +289,5 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sim sandwich");
-	TCase *schedules = tcase_create("schedules");
-	SRunner *sr;
-	int failed;
-
-	/* Fixed, or large tables would come from the heap and be cleared for every schedule. */
-	mallopt(M_MMAP_THRESHOLD, 1 << 17);
-	tcase_add_loop_test(schedules, test_schedules, 0, TESTS);
-	tcase_set_timeout(schedules, 600);
-	suite_add_tcase(suite, schedules);
-	sr = srunner_create(suite);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return script_main("sim sandwich", test_schedules, TESTS);
 }

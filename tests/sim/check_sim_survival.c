@@ -16,7 +16,6 @@
  * SIM_SEED=n runs one network; SIM_ROUNDS multiplies their number, SIM_SHARE divides it.
  */
 /* proves: HD-19 HD-23 HD-24 */
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -415,19 +414,5 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sim survival");
-	TCase *schedules = tcase_create("schedules");
-	SRunner *sr;
-	int failed;
-
-	/* Fixed, or large tables would come from the heap and be cleared for every schedule. */
-	mallopt(M_MMAP_THRESHOLD, 1 << 17);
-	tcase_add_loop_test(schedules, test_schedules, 0, TESTS);
-	tcase_set_timeout(schedules, 600);
-	suite_add_tcase(suite, schedules);
-	sr = srunner_create(suite);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return script_main("sim survival", test_schedules, TESTS);
 }

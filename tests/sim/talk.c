@@ -4,6 +4,7 @@
  */
 #include "talk.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -549,4 +550,23 @@ unsigned number(const char *variable)
 	unsigned long n = v ? strtoul(v, NULL, 10) : 1;
 
 	return n > 0 ? (unsigned)n : 1;
+}
+
+int script_main(const char *name, const TTest *test, int n_tests)
+{
+	Suite *suite = suite_create(name);
+	TCase *schedules = tcase_create("schedules");
+	SRunner *sr;
+	int failed;
+
+	/* Fixed, or large tables would come from the heap and be cleared for every schedule. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 17);
+	tcase_add_loop_test(schedules, test, 0, n_tests);
+	tcase_set_timeout(schedules, 600);
+	suite_add_tcase(suite, schedules);
+	sr = srunner_create(suite);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -101,6 +101,8 @@ const char *flow_text(const struct script *sc, int index);
 void trace(const struct script *sc, const char *what, int flow, unsigned where);
 /* Frames in and out of each node are accounted for. */
 void judge_balance(struct script *sc);
+/* Runs the test with numbers from 0; the program's exit status. */
+int script_main(const char *name, const TTest *test, int n_tests);
 /* An environment variable's number, 1 if there is none. */
 unsigned number(const char *variable);
 

@@ -489,6 +489,29 @@ START_TEST(all_together)
 }
 END_TEST
 
+/* Probes are given up by a reload while all are down: what ARP then says counts for each alone. */
+START_TEST(together_no_longer)
+{
+	struct world *w = world_new(PROBE4);
+	struct params *old = w->r->params;
+
+	run(w, 2100);
+	for (unsigned i = 0; i < N_FW; i++)
+		w->blocks[i] = true;
+	run_until(w, 0, false);
+	ck_assert(outer(w)->paths[0].jointly);
+	w->r->params = rig_params("", NO_PROBE);
+	ck_assert_int_eq(
+		engine_reload(w->r->engine, w->r->params, NULL, w->r->now_ns, w->r->actions), 0);
+	conf_free(old);
+	rig_collect(w->r);
+	run(w, 3000);
+	for (unsigned i = 0; i < N_FW; i++)
+		ck_assert(is_up(w, i) && !outer(w)->paths[i].jointly);
+	world_free(w);
+}
+END_TEST
+
 /* One lost probe now and then is no verdict, one answer in between no recovery. */
 START_TEST(in_a_row)
 {
@@ -756,6 +779,7 @@ int main(void)
 	tcase_add_test(t, down_and_up);
 	tcase_add_test(t, flow_that_is_elsewhere);
 	tcase_add_test(t, all_together);
+	tcase_add_test(t, together_no_longer);
 	tcase_add_test(t, in_a_row);
 	tcase_add_test(t, dead_firewall);
 	tcase_add_test(t, port_down);
