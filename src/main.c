@@ -18,7 +18,8 @@ static void usage(FILE *out)
 	      "  -V       version\n"
 	      "  -h       this help\n"
 	      "signals: HUP reload, TERM and INT leave the cluster and exit, QUIT exit at once,\n"
-	      "         USR1 summary to the log, USR2 debug output on or off\n",
+	      "         USR1 summary to the log, USR2 debug output on or off,\n"
+	      "         RTMIN exit, all tables handed to the next process\n",
 	      out);
 }
 
