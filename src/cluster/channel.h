@@ -111,6 +111,7 @@ static inline bool channel_is_segment(const struct endpoint *e)
 struct channel_message {
 	uint8_t type;	  /* enum wire_type, one of those not handled here */
 	uint32_t member;  /* index of the sender, named by the key that verified */
+	uint16_t segment; /* the port that it came by; PARAMS_NO_PORT: the cluster link */
 	struct rcur body; /* opened payload, inside the caller's buffer */
 };
 

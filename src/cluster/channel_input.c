@@ -169,7 +169,10 @@ bool channel_input(struct channel *ch, uint8_t *data, size_t size, const struct 
 	ch->io.counters[COUNTER_MSG_BYTES_IN] += size;
 	if (in.h.type <= WIRE_GOODBYE)
 		return false;
-	*msg = (struct channel_message){
-		.type = in.h.type, .member = channel_index(ch, m), .body = in.body};
+	*msg = (struct channel_message){.type = in.h.type,
+					.member = channel_index(ch, m),
+					.segment = channel_is_segment(from) ? from->port
+									    : PARAMS_NO_PORT,
+					.body = in.body};
 	return true;
 }

@@ -3,7 +3,8 @@
 #include <assert.h>
 
 #define ROLE_FLAGS                                                                                 \
-	(WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_WANTS | WIRE_ROLE_FORCED | WIRE_ROLE_OUTER)
+	(WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_WANTS | WIRE_ROLE_FORCED |                  \
+	 WIRE_ROLE_OUTER | WIRE_ROLE_BLIND | WIRE_ROLE_SEES)
 
 void wire_put_role(struct wcur *c, const struct wire_role *m)
 {

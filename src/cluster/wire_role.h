@@ -22,6 +22,9 @@ enum wire_role_state {
 #define WIRE_ROLE_FORCED                                                                           \
 	8 /* because the operator wants it, whatever the order; active: plays it so */
 #define WIRE_ROLE_OUTER 16 /* the dispatcher is an outer one: no stage is behind it */
+#define WIRE_ROLE_BLIND                                                                            \
+	32		  /* what is behind one of its ports has answered there, and does no more */
+#define WIRE_ROLE_SEES 64 /* servers answer the sender by each port that has checked ones */
 
 struct wire_role_one {
 	uint32_t dispatcher; /* name_id of its name */

@@ -4,7 +4,7 @@
 
 #define HEAD_FLAGS (WIRE_SYNC_MERGE | WIRE_SYNC_STATE)
 #define FLOW_FLAGS 0xff
-#define PATH_FLAGS (WIRE_SYNC_PATH_FAILED | WIRE_SYNC_PATH_MAC)
+#define PATH_FLAGS (WIRE_SYNC_PATH_FAILED | WIRE_SYNC_PATH_MAC | WIRE_SYNC_PATH_JOINTLY)
 #define BY_MAX 15
 
 void wire_put_sync_head(struct wcur *c, const struct wire_sync_head *m)

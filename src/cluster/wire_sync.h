@@ -60,6 +60,7 @@ struct wire_sync_affinity {
 };
 #define WIRE_SYNC_PATH_FAILED 1
 #define WIRE_SYNC_PATH_MAC 2
+#define WIRE_SYNC_PATH_JOINTLY 4 /* failed together with all others */
 struct wire_sync_path {
 	uint16_t id;
 	uint8_t flags;

@@ -35,6 +35,8 @@ static void here(struct table *t, const json_t *record)
 
 	if (!json_is_object(takeover))
 		table_cell(t, TINT_NONE, "alone");
+	else if (json_is_true(json_object_get(takeover, "blind")))
+		table_cellf(t, TINT_WARN, "%.20s, blind", s);
 	else if (strcmp(s, "standby") == 0 && active)
 		table_cellf(t, TINT_NONE, "standby for %.40s", active);
 	else

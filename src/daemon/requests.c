@@ -314,6 +314,9 @@ static json_t *refuse_takeover(const struct daemon *d, const char *name, int rc)
 			 "dispatcher \"%s\" has no other node (option \"nodes\"): it is played "
 			 "here",
 			 name);
+	else if (rc == -EHOSTUNREACH)
+		snprintf(text, sizeof(text),
+			 "no server or no firewall of dispatcher \"%s\" answers here", name);
 	else
 		snprintf(text, sizeof(text), "a port of dispatcher \"%s\" is down here", name);
 	return refuse(d, "refused", text);

@@ -67,6 +67,7 @@ struct path {
 	uint64_t hit_ns;    /* when the last one came back */
 	uint64_t miss_ns;   /* when the first of the bad ones was sent */
 	bool waiting;
+	bool unanswered;   /* its address was asked for in vain last */
 	bool jointly;	   /* failed together with all others: perhaps nobody is behind them */
 	bool failed;	   /* the verdict; the candidate is up when it is not, and on the segment */
 	uint64_t since_ns; /* of the verdict */
@@ -99,16 +100,19 @@ struct target {
 	struct traffic to, from;
 	uint64_t flows_total;
 	uint32_t rate_packets;
-	bool checked;		 /* its check has given a verdict */
-	bool check_up;		 /* the check's verdict */
-	uint32_t good, bad;	 /* results of the check in a row */
-	const char *said;	 /* static text: what the last check said */
-	const char *why;	 /* static text: why it is up or down */
-	uint64_t since_ns;	 /* up or down since */
-	struct ipaddr server[2]; /* as configured: another is to be checked anew */
-	bool was_up, told_down;	 /* told_down: NOTE_TARGET_DOWN is out */
-	bool by_host;		 /* only the host's own stack speaks to it (L7) */
-	uint64_t drained_ns;	 /* takes nobody new since, 0 = it does */
+	bool checked;		  /* its check has given a verdict */
+	bool check_up;		  /* the check's verdict */
+	uint32_t good, bad;	  /* results of the check in a row */
+	uint64_t told_ns, hit_ns; /* when the last came, the last good one */
+	uint64_t miss_ns;	  /* when the first of the bad ones was known */
+	bool doubted;		  /* down, and its flows are left alone for now */
+	const char *said;	  /* static text: what the last check said */
+	const char *why;	  /* static text: why it is up or down */
+	uint64_t since_ns;	  /* up or down since */
+	struct ipaddr server[2];  /* as configured: another is to be checked anew */
+	bool was_up, told_down;	  /* told_down: NOTE_TARGET_DOWN is out */
+	bool by_host;		  /* only the host's own stack speaks to it (L7) */
+	uint64_t drained_ns;	  /* takes nobody new since, 0 = it does */
 	struct l7_target_counts l7;
 	/* weight: of the configuration, set at run time, of the agent */
 	uint32_t configured;
@@ -156,8 +160,9 @@ struct dispatch {
 	struct channel *channel; /* NULL without a cluster */
 	uint64_t start_ns;
 
-	struct replica *replica;   /* NULL like takeover */
-	struct takeover *takeover; /* NULL: no other node may play a dispatcher of this one */
+	struct replica *replica;	 /* NULL like takeover */
+	bool sees_servers, lost_servers; /* takeover_look */
+	struct takeover *takeover;	 /* NULL: no other node may play a dispatcher of this one */
 	uint16_t port_dispatcher[PARAMS_PORTS]; /* index, or PARAMS_NONE */
 	bool has_stack;				/* some service may be by L7 */
 	struct leg_table *legs;			/* NULL: nothing is delivered by MAC for L7 */
@@ -483,7 +488,9 @@ uint16_t path_by_id(const struct params *p, uint16_t id); /* index or PARAMS_NON
 void path_heard(struct dispatch *d, const struct dispatcher *x, uint16_t path);
 /* As the node that plays the dispatcher says; `mac` NULL: it does not know. */
 void path_told(struct dispatch *d, struct dispatcher *x, uint16_t path, const struct macaddr *mac,
-	       bool failed);
+	       bool failed, bool jointly);
+/* There are some, and not one of them answers for its address. */
+bool path_none_answers(const struct dispatch *d, const struct dispatcher *x);
 uint64_t path_tick(struct dispatch *d);
 
 /* target.c */

@@ -59,7 +59,7 @@ static void save_paths(const struct dispatch *d, struct sections_out *out)
 
 			wcur_u32(c, name_id(d->dispatchers[i].params->name));
 			wcur_u16(c, d->params->paths[k].id);
-			wcur_u8(c, p->failed);
+			wcur_u8(c, (uint8_t)(p->failed | p->jointly << 1));
 			wcur_u32(c, (uint32_t)((d->node->now_ns - p->since_ns) / MS_NS));
 			wcur_u8(c, p->has_mac);
 			wcur_bytes(c, p->addr.b, sizeof(p->addr.b));
@@ -262,7 +262,8 @@ static bool restore_path(struct dispatch_restore *r, struct rcur *c)
 	struct dispatch *d = r->d;
 	uint16_t dispatcher = dispatcher_of(d, rcur_u32(c)),
 		 path = path_by_id(d->params, rcur_u16(c));
-	bool failed = rcur_u8(c), has_mac;
+	uint8_t failed = rcur_u8(c);
+	bool has_mac;
 	uint32_t age_ms = rcur_u32(c);
 	struct macaddr mac;
 	struct ipaddr addr;
@@ -274,7 +275,8 @@ static bool restore_path(struct dispatch_restore *r, struct rcur *c)
 	if (!rcur_ok(c) || dispatcher == PARAMS_NONE || path == PARAMS_NONE)
 		return false;
 	p = &d->dispatchers[dispatcher].paths[path];
-	p->failed = failed;
+	p->failed = failed != 0;
+	p->jointly = failed & 2;
 	p->since_ns = d->node->now_ns - age_ms * MS_NS - r->report->elapsed_ns;
 	p->sequence = rcur_u16(c);
 	if (has_mac && p->on_segment && ipaddr_eq(&p->addr, &addr)) {

@@ -259,6 +259,10 @@ static void path_look(struct dispatch *d, struct dispatcher *x, uint16_t i)
 
 	if (!e)
 		return;
+	if (neigh_usable(e))
+		p->unanswered = false;
+	else if (e->state == NEIGH_FAILED)
+		p->unanswered = true;
 	if (neigh_usable(e)) {
 		bool changed = p->has_mac && !macaddr_eq(&p->mac, &e->mac);
 		p->has_mac = true;
@@ -299,7 +303,7 @@ uint16_t path_by_mac(struct dispatch *d, struct dispatcher *x, const struct maca
 }
 
 void path_told(struct dispatch *d, struct dispatcher *x, uint16_t i, const struct macaddr *mac,
-	       bool failed)
+	       bool failed, bool jointly)
 {
 	struct path *p = &x->paths[i];
 
@@ -309,8 +313,23 @@ void path_told(struct dispatch *d, struct dispatcher *x, uint16_t i, const struc
 		path_index(d, x);
 	}
 	p->good = p->bad = 0;
-	p->waiting = p->jointly = false;
+	p->waiting = false;
+	p->jointly = jointly;
 	path_verdict(d, x, i, failed, "as the node says that plays the dispatcher");
+}
+
+bool path_none_answers(const struct dispatch *d, const struct dispatcher *x)
+{
+	bool any = false;
+
+	for (uint16_t i = 0; i < d->params->n_paths; i++) {
+		const struct path *p = &x->paths[i];
+
+		if (p->on_segment && !(p->failed && p->unanswered))
+			return false;
+		any |= p->on_segment;
+	}
+	return any;
 }
 
 /* --- where they are --------------------------------------------------------------------------- */

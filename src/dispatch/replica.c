@@ -227,6 +227,7 @@ static void batch_paths(struct batch *b)
 			continue;
 		record.path.id = b->d->params->paths[i].id;
 		record.path.flags = (uint8_t)((p->failed ? WIRE_SYNC_PATH_FAILED : 0) |
+					      (p->jointly ? WIRE_SYNC_PATH_JOINTLY : 0) |
 					      (p->has_mac ? WIRE_SYNC_PATH_MAC : 0));
 		if (p->has_mac)
 			record.path.mac = p->mac;

@@ -251,7 +251,7 @@ static void hear_path(struct dispatch *d, uint32_t i, const struct wire_sync_pat
 	if (find_path(d->params, m->id, &path))
 		path_told(d, &d->dispatchers[i], path,
 			  m->flags & WIRE_SYNC_PATH_MAC ? &m->mac : NULL,
-			  m->flags & WIRE_SYNC_PATH_FAILED);
+			  m->flags & WIRE_SYNC_PATH_FAILED, m->flags & WIRE_SYNC_PATH_JOINTLY);
 }
 
 /* --- messages -----------------------------------------------------------------------------------

@@ -222,6 +222,8 @@ void takeover_configure(struct dispatch *d, const struct params *old)
 	for (uint32_t i = 0; i < d->n_dispatchers; i++)
 		if (takeover_shared(d, i) && !takeover_is_shared(&old->dispatchers[i]))
 			wait_again(d, i, takeover_dead_ns(d) + TAKEOVER_PROOF_NS, NULL);
+	for (uint32_t i = 0; i < d->n_dispatchers; i++)
+		t->roles[i].cut = false;
 	takeover_apply(d);
 }
 
@@ -273,6 +275,8 @@ int takeover_order(struct dispatch *d, const char *dispatcher)
 		r = &d->takeover->roles[i];
 		if (!r->able)
 			return -EAGAIN;
+		if (takeover_worse_here(d, i))
+			return -EHOSTUNREACH;
 		r->forced = d->takeover->changed = true;
 		r->forced_ns = d->node->now_ns + TAKEOVER_FORCED_NS;
 		takeover_tick(d);

@@ -19,8 +19,8 @@
  * later in `nodes`. A process that stood still for longer than the others wait has lost its roles,
  * before it forwards another frame.
  *
- * Files: takeover.c (life and time), takeover_judge.c (who plays it), takeover_talk.c (messages,
- * and what is known of the others).
+ * Files: takeover.c (life and time), takeover_judge.c (who plays it), takeover_sight.c (whom the
+ * nodes reach), takeover_talk.c (messages, and what is known of the others).
  */
 #ifndef DISPATCH_TAKEOVER_H
 #define DISPATCH_TAKEOVER_H
@@ -42,7 +42,11 @@ struct takeover_role {
 	bool conflict; /* another plays it, too */
 	bool cold;     /* waiting: this process has only just begun, so the others cannot miss it */
 	bool leaving;
-	uint16_t active;       /* node id of who plays it, as last judged; 0 = nobody */
+	bool sees;	   /* servers answer this node by each port that has checked ones */
+	bool lost_servers; /* by some port none does any more */
+	bool cut;	 /* as it played it last no firewall answered, nor has another node on their
+			  * segment been heard since */
+	uint16_t active; /* node id of who plays it, as last judged; 0 = nobody */
 	uint16_t successor;    /* node id of whom it was handed to, 0 = nobody */
 	uint64_t successor_ns; /* until then that is believed */
 	uint64_t since_ns;     /* of the state */
@@ -70,6 +74,7 @@ struct takeover_peer {
 	bool heard, hears_us;
 	uint32_t seq;
 	uint64_t heard_ns;
+	uint64_t segment_ns[PARAMS_PORTS]; /* when it was last heard by that port, 0 = never */
 	uint8_t boot_id[WIRE_BOOT_ID];
 	struct takeover_said roles[PARAMS_DISPATCHERS];
 };
@@ -110,14 +115,30 @@ void takeover_stay(struct dispatch *d);
 bool takeover_any(const struct dispatch *d);
 bool takeover_yielding(const struct dispatch *d);
 /* The operator wants this node to play it. 0; -ENOENT: no such dispatcher; -EINVAL: no other node
- * may play it; -EAGAIN: this node cannot, because a port is down. */
+ * may play it; -EAGAIN: this node cannot, because a port is down; -EHOSTUNREACH: it does not reach
+ * the servers or firewalls, which the one that plays it may. */
 int takeover_order(struct dispatch *d, const char *dispatcher);
 
 /* Whether this node plays the dispatcher now. */
 bool takeover_is_active(const struct dispatch *d, uint16_t dispatcher);
 const char *takeover_state_name(uint8_t state);
 
-/* --- between the three files --- */
+/* What the checks of servers have found has changed. */
+void takeover_look(struct dispatch *d);
+/* The target's check has failed, but another node may still reach it, and play the dispatcher
+ * before long: its flows are not to be touched yet. */
+bool takeover_doubts(const struct dispatch *d, uint16_t target);
+
+/* --- between the four files --- */
+/* takeover_sight.c: whom this node reaches; why one with those flags is to play it in the place of
+ * this node, which does (static text, NULL = it is not). */
+void takeover_judge_sight(struct dispatch *d, uint32_t dispatcher);
+const char *takeover_better_there(const struct dispatch *d, uint32_t dispatcher, uint8_t flags);
+static inline bool takeover_sees(uint8_t flags)
+{
+	return (flags & (WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_SEES | WIRE_ROLE_BLIND)) ==
+	       (WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_SEES);
+}
 bool takeover_shared(const struct dispatch *d, uint32_t dispatcher);
 /* takeover_judge.c: all that follows from the roles' states; a new state, with its reason (static
  * text, NULL: not worth telling) and the member that had part in it (or CHANNEL_ALL). */
@@ -142,8 +163,12 @@ uint32_t takeover_rank(const struct dispatcher_params *p, uint32_t member);
 bool takeover_fresh(const struct dispatch *d, uint32_t member, uint32_t dispatcher);
 /* Node id of who plays it as far as this node itself hears, 0 = nobody. */
 uint16_t takeover_active_id(const struct dispatch *d, uint32_t dispatcher);
+/* What this node says of itself: WIRE_ROLE_ABLE and the others. */
+uint8_t takeover_flags(const struct dispatch *d, uint32_t dispatcher);
 void takeover_send(struct dispatch *d);
 void takeover_judge(struct dispatch *d);
+/* This node lacks servers or firewalls, and the one that plays it does not. */
+bool takeover_worse_here(const struct dispatch *d, uint32_t dispatcher);
 void takeover_hash(struct dispatch *d);
 /* Ports of a dispatcher, a bit for each. */
 /* Whether this node has the tables of the one that plays it. */

@@ -169,24 +169,22 @@ static uint32_t handed_over_by(const struct dispatch *d, uint32_t i)
 }
 
 /* How well a node could play it: larger is better. */
-static uint32_t fitness(const struct dispatcher_params *p, uint32_t member, bool able, bool synced)
+static uint32_t fitness(const struct dispatcher_params *p, uint32_t member, uint8_t flags)
 {
-	return (able ? 4u * PARAMS_NODES : 0) + (synced ? 2u * PARAMS_NODES : 0) +
+	return (flags & WIRE_ROLE_ABLE ? 8u * PARAMS_NODES : 0) +
+	       (flags & WIRE_ROLE_BLIND ? 0 : 4u * PARAMS_NODES) +
+	       (flags & WIRE_ROLE_SYNCED ? 2u * PARAMS_NODES : 0) +
 	       (PARAMS_NODES - takeover_rank(p, member));
 }
 
 static uint32_t own_fitness(const struct dispatch *d, uint32_t i)
 {
-	return fitness(&d->params->dispatchers[i], d->params->self, d->takeover->roles[i].able,
-		       takeover_synced(d, i));
+	return fitness(&d->params->dispatchers[i], d->params->self, takeover_flags(d, i));
 }
 
 static uint32_t peer_fitness(const struct dispatch *d, uint32_t member, uint32_t i)
 {
-	uint8_t flags = said(d, member, i)->flags;
-
-	return fitness(&d->params->dispatchers[i], member, flags & WIRE_ROLE_ABLE,
-		       flags & WIRE_ROLE_SYNCED);
+	return fitness(&d->params->dispatchers[i], member, said(d, member, i)->flags);
 }
 
 /* The best of the others that stand by, or CHANNEL_ALL. */
@@ -247,6 +245,15 @@ uint64_t takeover_back_at(const struct dispatch *d, uint32_t i)
 	return r->able_ns + (d->params->dispatchers[i].take_back_ms * TAKEOVER_MS_NS << flaps);
 }
 
+bool takeover_worse_here(const struct dispatch *d, uint32_t i)
+{
+	const struct takeover_role *r = &d->takeover->roles[i];
+	uint32_t active = heard_active(d, i);
+
+	return (r->lost_servers || r->cut) && active != CHANNEL_ALL &&
+	       !(said(d, active, i)->flags & WIRE_ROLE_BLIND);
+}
+
 static bool takeover_wants(struct dispatch *d, uint32_t i, uint32_t active)
 {
 	const struct dispatcher_params *p = &d->params->dispatchers[i];
@@ -256,10 +263,13 @@ static bool takeover_wants(struct dispatch *d, uint32_t i, uint32_t active)
 		r->forced = false;
 	if (!r->able || r->leaving || active == CHANNEL_ALL)
 		return false;
+	if (takeover_worse_here(d, i))
+		return false;
 	if (r->forced)
 		return true;
 	return p->take_back && !(said(d, active, i)->flags & WIRE_ROLE_FORCED) &&
 	       takeover_synced(d, i) &&
+	       (r->sees || !(said(d, active, i)->flags & WIRE_ROLE_SEES)) &&
 	       takeover_rank(p, d->params->self) < takeover_rank(p, active) &&
 	       d->node->now_ns >= takeover_back_at(d, i);
 }
@@ -331,6 +341,7 @@ static void judge_active(struct dispatch *d, uint32_t i)
 	const struct dispatcher_params *p = &d->params->dispatchers[i];
 	struct takeover_role *r = &d->takeover->roles[i];
 	uint32_t other = heard_active(d, i);
+	const char *why;
 
 	if (other != CHANNEL_ALL) {
 		judge_conflict(d, i, other);
@@ -351,6 +362,12 @@ static void judge_active(struct dispatch *d, uint32_t i)
 	if (!r->able && other != CHANNEL_ALL) {
 		takeover_flap(d, r);
 		takeover_yield(d, i, other, "yields: a port is down");
+		return;
+	}
+	why = other != CHANNEL_ALL ? takeover_better_there(d, i, said(d, other, i)->flags) : NULL;
+	if (why) {
+		takeover_flap(d, r);
+		takeover_yield(d, i, other, why);
 		return;
 	}
 	for (uint32_t k = 0; k < p->n_nodes; k++) {
@@ -412,6 +429,7 @@ static void judge_one(struct dispatch *d, uint32_t i)
 	struct takeover_role *r = &d->takeover->roles[i];
 
 	judge_able(d, i);
+	takeover_judge_sight(d, i);
 	if (r->state == WIRE_ROLE_WAITING)
 		judge_waiting(d, i);
 	if (r->state == WIRE_ROLE_YIELDING && d->node->now_ns >= r->until_ns && has_arrived(d, i))

@@ -82,13 +82,15 @@ bool takeover_fresh(const struct dispatch *d, uint32_t member, uint32_t dispatch
 	       d->node->now_ns - p->heard_ns < takeover_dead_ns(d);
 }
 
-static uint8_t own_flags(const struct dispatch *d, uint32_t i)
+uint8_t takeover_flags(const struct dispatch *d, uint32_t i)
 {
 	const struct takeover_role *r = &d->takeover->roles[i];
 
 	return (uint8_t)((r->able ? WIRE_ROLE_ABLE : 0) |
 			 (d->params->dispatchers[i].role == DISPATCH_OUTER ? WIRE_ROLE_OUTER : 0) |
 			 (takeover_synced(d, i) ? WIRE_ROLE_SYNCED : 0) |
+			 (r->sees ? WIRE_ROLE_SEES : 0) |
+			 (r->lost_servers || r->cut ? WIRE_ROLE_BLIND : 0) |
 			 (r->wants ? WIRE_ROLE_WANTS : 0) |
 			 (r->forced && (r->wants || r->state == WIRE_ROLE_ACTIVE) ? WIRE_ROLE_FORCED
 										  : 0));
@@ -102,7 +104,7 @@ static void fill_roles(const struct dispatch *d, struct wire_role *m)
 		m->roles[m->n_roles++] = (struct wire_role_one){
 			.dispatcher = name_id(d->params->dispatchers[i].name),
 			.state = d->takeover->roles[i].state,
-			.flags = own_flags(d, i),
+			.flags = takeover_flags(d, i),
 			.active = takeover_active_id(d, i),
 			.config = d->takeover->config[i]};
 	}
@@ -245,6 +247,8 @@ void takeover_message(struct dispatch *d, struct channel_message *msg)
 	missed = !p->heard || m.seq - p->seq > 2;
 	p->heard = true;
 	p->heard_ns = d->node->now_ns;
+	if (msg->segment < PARAMS_PORTS)
+		p->segment_ns[msg->segment] = d->node->now_ns;
 	if (m.seq == p->seq) /* the same by another way */
 		return;
 	p->seq = m.seq;

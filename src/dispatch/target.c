@@ -160,7 +160,7 @@ static bool target_expected(const struct dispatch *d, uint16_t i)
 
 bool target_lost(const struct dispatch *d, uint16_t i)
 {
-	return !target_usable(d, i) && !target_expected(d, i);
+	return !target_usable(d, i) && !target_expected(d, i) && !d->targets[i].doubted;
 }
 
 bool target_awaited(const struct dispatch *d, const struct service_params *s)
@@ -223,7 +223,7 @@ void target_judge(struct dispatch *d, uint16_t i)
 	struct target *t = &d->targets[i];
 	const char *trouble = target_trouble(d, i);
 	uint32_t weight = target_weight(t);
-	bool up = !trouble, was = c->up, told = t->told_down;
+	bool up = !trouble, was = c->up, told = t->told_down, doubted = t->doubted;
 
 	t->why = trouble ? trouble : t->said;
 	if (weight > 0)
@@ -242,7 +242,8 @@ void target_judge(struct dispatch *d, uint16_t i)
 	if (up)
 		t->was_up = true;
 	target_tell_verdict(d, i, up);
-	if (!up && (was || t->told_down != told))
+	t->doubted = trouble == t->said && takeover_doubts(d, i);
+	if (!up && !t->doubted && (was || doubted || t->told_down != told))
 		target_lose_flows(d, i);
 }
 
@@ -269,6 +270,7 @@ void target_refresh(struct dispatch *d)
 			t->port = PARAMS_NO_PORT;
 		target_judge(d, i);
 	}
+	takeover_look(d);
 	d->targets_generation = d->node->route_generation;
 	d->targets_due_ns = d->node->now_ns + REFRESH_NS;
 	target_update(d);
@@ -380,7 +382,12 @@ void dispatch_target_health(struct dispatch *d, uint16_t target, bool up, const 
 	const struct check_params *p = &d->params->targets[target].check;
 
 	t->said = why;
+	t->told_ns = d->node->now_ns;
 	t->good = up ? t->good + 1 : 0;
+	if (up)
+		t->hit_ns = d->node->now_ns;
+	else if (t->bad == 0)
+		t->miss_ns = d->node->now_ns;
 	t->bad = up ? 0 : t->bad + 1;
 	if (up && (!t->checked || t->good >= p->rise))
 		t->check_up = t->checked = true;
@@ -390,6 +397,7 @@ void dispatch_target_health(struct dispatch *d, uint16_t target, bool up, const 
 	}
 	target_judge(d, target);
 	target_update(d);
+	takeover_look(d);
 }
 
 void dispatch_target_load(struct dispatch *d, uint16_t target, int percent)

@@ -100,13 +100,14 @@ static json_t *takeover_peer_object(const struct engine *e, uint32_t i, uint32_t
 	bool fresh = takeover_fresh(&e->dispatch, member, i);
 
 	return json_pack(
-		"{s:s, s:s, s:b, s:b, s:b, s:b, s:o, s:b}", "member",
+		"{s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:o, s:b}", "member",
 		member_name(e->params, member), "state",
 		fresh ? takeover_state_name(s->state) : "silent", "able",
 		fresh && s->flags & WIRE_ROLE_ABLE, "synced", fresh && s->flags & WIRE_ROLE_SYNCED,
-		"wants", fresh && s->flags & WIRE_ROLE_WANTS, "hears_us", fresh && peer->hears_us,
-		"heard_s", peer->heard ? json_real(seconds(now_ns, peer->heard_ns)) : json_null(),
-		"differs", s->differs);
+		"blind", fresh && s->flags & WIRE_ROLE_BLIND, "wants",
+		fresh && s->flags & WIRE_ROLE_WANTS, "hears_us", fresh && peer->hears_us, "heard_s",
+		peer->heard ? json_real(seconds(now_ns, peer->heard_ns)) : json_null(), "differs",
+		s->differs);
 }
 
 static json_t *takeover_object(const struct engine *e, uint32_t i, uint64_t now_ns)
@@ -123,14 +124,15 @@ static json_t *takeover_object(const struct engine *e, uint32_t i, uint64_t now_
 		if (p->nodes[k] != e->params->self)
 			json_array_append_new(peers,
 					      takeover_peer_object(e, i, p->nodes[k], now_ns));
-	return json_pack("{s:s, s:o, s:f, s:o, s:o, s:b, s:b, s:b, s:I, s:o}", "state",
+	return json_pack("{s:s, s:o, s:f, s:o, s:o, s:b, s:b, s:b, s:b, s:I, s:o}", "state",
 			 takeover_state_name(r->state), "active",
 			 member_by_id(e->params, takeover_active_id(&e->dispatch, i)), "since_s",
 			 seconds(now_ns, r->since_ns), "why", text_or_null(r->why), "other",
 			 r->other < e->params->n_members ? text(member_name(e->params, r->other))
 							 : json_null(),
-			 "able", r->able, "synced", takeover_synced(&e->dispatch, i), "wants",
-			 r->wants, "times_active", (json_int_t)r->n_active, "peers", peers);
+			 "able", r->able, "synced", takeover_synced(&e->dispatch, i), "blind",
+			 r->lost_servers || r->cut, "wants", r->wants, "times_active",
+			 (json_int_t)r->n_active, "peers", peers);
 }
 
 static json_t *dispatcher_object(const struct engine *e, const struct dispatcher *x,

@@ -225,8 +225,6 @@ fault_link() {
 }
 fault_cut() { # NAME SEGMENT from|to|both
 	what="cut $3 $1.$2" l7=1
-	# That node's checks find no server any more, and reset what they have (on-target-down).
-	[ "$1.$2" != inner.farm ] || servers=web1,web2,web3
 	drop "$@"
 	hold
 	drop_end "$1" "$2"

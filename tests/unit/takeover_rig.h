@@ -1,7 +1,7 @@
 /*
  * takeover_rig.h - the engine of node n1, which may play "outer" after n0 and before n2 and n3, and
  * the words of the others, put into its hands as if they had come by the channel. "inner" is its
- * own alone. Times are in ms from the start.
+ * own alone unless rig_inner says otherwise. Times are in ms from the start.
  */
 #ifndef TESTS_TAKEOVER_RIG_H
 #define TESTS_TAKEOVER_RIG_H
@@ -26,6 +26,9 @@
 #define BOTH (WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED)
 #define NODES 4
 
+/* Set before rig_begin: more options of inner, and more of all. */
+static const char *rig_inner = "", *rig_more = "";
+
 static struct {
 	struct params *params, *old;
 	struct engine *e;
@@ -33,7 +36,9 @@ static struct {
 	uint64_t now;
 	uint32_t seq[NODES];
 	uint32_t config;
-	const char *name;
+	const char *name; /* of the dispatcher that all is about, and its index */
+	unsigned which;
+	unsigned by;	/* 1 + the port that words come by, 0: the cluster link */
 	unsigned flags; /* more of keep_active */
 	bool deaf;	/* the others do not say that they hear n1 */
 	unsigned n_announced, n_differs;
@@ -54,11 +59,11 @@ static inline struct params *rig_params(bool turned, const char *more)
 		       "ports = {\"o\"} nodes = {\"n0\", \"n1\", \"n2\", \"n3\"} "
 		       "take-back-delay = \"1s\" max-flows = 1024 %s }\n"
 		       "dispatcher \"inner\" { role = \"inner\" firewall-port = \"b\" "
-		       "ports = {\"s\"} max-flows = 1024 }\n"
+		       "ports = {\"s\"} max-flows = 1024 %s }\n"
 		       "path \"fw\" { id = 7 addresses = {\"10.2.0.1\", \"10.3.0.1\"} }\n"
 		       "cluster { id = 2 device = \"c\" key-file = \"/none\" hello-interval = "
-		       "\"100ms\" dead-after = \"300ms\" }\n",
-		       more);
+		       "\"100ms\" dead-after = \"300ms\" }\n%s",
+		       more, rig_inner, rig_more);
 	for (unsigned i = 0; i < NODES; i++) {
 		unsigned k = turned ? NODES - 1 - i : i;
 		len += snprintf(text + len, sizeof(text) - (size_t)len,
@@ -129,6 +134,14 @@ static inline void rig_begin(void)
 		port(p, true);
 }
 
+/* All is about inner from here on, which n1 may play, and n0 after it. */
+static inline void rig_about_inner(void)
+{
+	rig.which = 1;
+	rig.name = "inner";
+	rig.config = rig.e->dispatch.takeover->config[1];
+}
+
 static inline void rig_end(void)
 {
 	engine_free(rig.e);
@@ -155,7 +168,7 @@ static inline void restart(void)
 
 static inline const struct takeover_role *role(void)
 {
-	return &rig.e->dispatch.takeover->roles[0];
+	return &rig.e->dispatch.takeover->roles[rig.which];
 }
 
 static inline int state(void)
@@ -210,7 +223,9 @@ static inline void run_to_next_send(void)
 /* A word of a node: what it is of the dispatcher, and who plays it (a node id). */
 static inline void say(unsigned node, unsigned word, unsigned flags, unsigned active)
 {
-	struct channel_message msg = {.type = WIRE_ROLE, .member = index_of(node)};
+	struct channel_message msg = {.type = WIRE_ROLE,
+				      .member = index_of(node),
+				      .segment = rig.by ? (uint16_t)(rig.by - 1) : PARAMS_NO_PORT};
 	struct wire_role m = {.seq = ++rig.seq[node], .n_roles = 1};
 	uint8_t room[WIRE_ROLE_MAX];
 	struct wcur w = wcur_init(room, sizeof(room));
