@@ -455,10 +455,15 @@ static void judge_tables(struct dispatch *d, uint32_t i)
 
 void takeover_judge(struct dispatch *d)
 {
+	uint32_t unheard = 0;
+
 	for (uint32_t i = 0; i < d->n_dispatchers; i++) {
 		if (!takeover_shared(d, i))
 			continue;
 		judge_one(d, i);
 		judge_tables(d, i);
+		if (!all_are_fresh(d, i))
+			unheard |= takeover_ports(d->params, &d->params->dispatchers[i]);
 	}
+	node_set_unheard(d->node, unheard);
 }

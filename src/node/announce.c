@@ -20,7 +20,7 @@
 #define ELECTED_COUNT 6
 #define ELECTED_SOON_NS 20000000ULL
 #define ELECTED_LATE_NS 5000000000ULL
-#define ELECTED_AGAIN_NS 60000000000ULL /* one that died unheard may have claimed it last */
+#define ELECTED_AGAIN_NS 60000000000ULL
 #define TAKEN_NS 10000000000ULL
 #define TAKEN_SPREAD_NS 1000000000ULL /* so that two that probe at once do not for ever */
 #define DEFEND_NS 10000000000ULL      /* RFC 5227 section 2.4: else two hosts would storm */
@@ -183,10 +183,26 @@ static uint64_t announce_gap(const struct node *n, const struct node_address *a)
 {
 	if (!(n->elected_ports & 1u << a->port))
 		return a->left ? ANNOUNCE_NS : UINT64_MAX - n->now_ns;
-	return a->left == 0		      ? ELECTED_AGAIN_NS
-	       : a->left >= ELECTED_COUNT - 2 ? ELECTED_SOON_NS
-	       : a->left > 1		      ? ANNOUNCE_NS
-					      : ELECTED_LATE_NS;
+	/* One that is not heard may play it, too, and die unheard. */
+	if (a->left == 0)
+		return n->unheard_ports & 1u << a->port ? ELECTED_LATE_NS : ELECTED_AGAIN_NS;
+	if (a->left >= ELECTED_COUNT - 2)
+		return ELECTED_SOON_NS;
+	return a->left > 1 ? ANNOUNCE_NS : ELECTED_LATE_NS;
+}
+
+void node_set_unheard(struct node *n, uint32_t ports)
+{
+	uint32_t new = ports & ~n->unheard_ports;
+
+	n->unheard_ports = ports;
+	for (size_t i = n->n_host_addresses; new &&i < n->n_addresses; i++) {
+		struct node_address *a = &n->addresses[i];
+		uint64_t due = n->now_ns + ELECTED_LATE_NS;
+
+		if (new & 1u << a->port && a->left == 0 && !a->is_silent && a->due_ns > due)
+			announce_due(n, a, due);
+	}
 }
 
 static void announce_step(struct node *n, struct node_address *a)

@@ -105,6 +105,7 @@ struct node {
 	/* One bit per port: of a dispatcher that several nodes may play (HD-19); of those, where
 	 * another one answers for the addresses; and where frames are not for this node at all. */
 	uint32_t elected_ports, silent_ports, shut_ports;
+	uint32_t unheard_ports; /* another that may play the dispatcher is not heard */
 
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t drops[DROP_COUNT];
@@ -227,6 +228,9 @@ bool node_is_echo(const struct pkt *pkt, bool *request);
 /* Who plays the dispatchers has changed: see the masks of struct node. Addresses that are this
  * node's from now on are announced at once. */
 void node_set_roles(struct node *n, uint32_t elected, uint32_t silent, uint32_t shut);
+/* Ports of dispatchers of which not every node is heard: their addresses are announced more often,
+ * as one that is not heard may play it, too, and then be gone. */
+void node_set_unheard(struct node *n, uint32_t ports);
 static inline bool node_is_shut(const struct node *n, uint16_t port)
 {
 	return n->shut_ports & 1u << port;

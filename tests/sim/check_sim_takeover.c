@@ -423,13 +423,20 @@ static void hosts_know(const struct scene *s)
 
 		if (active == ELECT_NOBODY || !s->w->nodes[active].up[elect_claims[i].way])
 			continue;
-		if (!s->calm && s->w->claimed[i] < s->w->n_nodes &&
-		    !s->w->nodes[s->w->claimed[i]].engine)
-			continue; /* died unheard: the next announcement is a minute off */
 		MUST(s->w->claimed[i] == active,
 		     "%.3f: hosts take address %u to be at n%u, but n%u plays %u",
 		     (double)s->w->now_ns / 1e6, i, s->w->claimed[i], active, d);
 	}
+}
+
+/* Hosts may believe one that played it where nobody else heard it, and died: as long as it is not
+ * heard the others announce their addresses every five seconds. */
+static bool died_unheard(const struct scene *s)
+{
+	for (unsigned i = 0; i < ELECT_CLAIMS; i++)
+		if (s->w->claimed[i] < s->w->n_nodes && !s->w->nodes[s->w->claimed[i]].engine)
+			return true;
+	return false;
 }
 
 static void settle(struct scene *s)
@@ -441,6 +448,8 @@ static void settle(struct scene *s)
 		one_plays(s, d, "when all is well");
 		able_plays(s, d);
 	}
+	if (died_unheard(s))
+		pass(s, 5 * ELECT_SEC + trip_ns(s));
 	hosts_know(s);
 	s->calm = true;
 }
@@ -521,6 +530,18 @@ static void calm_leave(struct scene *s)
 	ck_assert(!s->w->nodes[n].engine);
 }
 
+/* The one that plays it has met that node, which can have it at once then. */
+static bool has_met(const struct scene *s, enum elect_dispatcher d, unsigned node)
+{
+	const struct elect_node *a = &s->w->nodes[s->active[d]];
+	const struct params *p = a->params;
+
+	for (uint32_t m = 0; m < p->n_members; m++)
+		if (p->members[m].id == node + 1)
+			return takeover_fresh(&a->engine->dispatch, m, (uint32_t)a->dispatcher[d]);
+	return false;
+}
+
 static void calm_order(struct scene *s)
 {
 	struct elect *w = s->w;
@@ -537,6 +558,8 @@ static void calm_order(struct scene *s)
 		wait = s->dead_ns + s->hello_ns + HANDSHAKE_NS; /* it asks when it has listened */
 	else if (elect_is(&w->nodes[n], d, WIRE_ROLE_YIELDING))
 		wait = 100 * ELECT_MS;
+	else if (s->active[d] != ELECT_NOBODY && s->active[d] != n && !has_met(s, d, n))
+		wait = s->hello_ns + HANDSHAKE_NS;
 	s->expected[d] = n;
 	ck_assert_int_eq(elect_order(w, n, d), 0);
 	pass(s, HANDOVER_NS + wait);
