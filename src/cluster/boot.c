@@ -159,7 +159,11 @@ static void prove(struct channel *ch, struct member *m, struct candidate *c, con
 	m->live = c->epoch;
 	/* Whatever this boot sent before its answer may be a recording too. */
 	replay_floor(&m->live.replay, in->h.counter);
-	drop_candidate(c);
+	/* An answer that was asked for before may come from one that has died meanwhile: who is
+	 * alive is asked again. */
+	for (unsigned i = 0; i < CHANNEL_CANDIDATES; i++)
+		if (m->candidates[i].epoch.used)
+			drop_candidate(&m->candidates[i]);
 	if (channel_is_self(ch, m)) {
 		m->pub.proven = true;
 		if (channel_may_tell(&ch->duplicate, in->now_ns))

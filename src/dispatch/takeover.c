@@ -9,7 +9,11 @@
 #define TAKEOVER_MS_NS 1000000ULL
 /* A boot is believed after its answer to a challenge, which may have to be asked twice. */
 #define TAKEOVER_PROOF_NS 300000000ULL
-#define TAKEOVER_LATE_NS 10000000ULL	 /* a tick that comes so late was kept waiting */
+/* A tick that comes so late was kept waiting; what waits in the sockets has been read by then. */
+#define TAKEOVER_LATE_NS 100000ULL
+#define TAKEOVER_READ_NS 1000000ULL
+#define TAKEOVER_VERY_LATE_NS 2000000ULL
+#define TAKEOVER_READ_MORE_NS 10000000ULL
 #define TAKEOVER_FORCED_NS 5000000000ULL /* so long the active one is asked by order */
 
 const char *takeover_state_name(uint8_t state)
@@ -81,8 +85,11 @@ void takeover_wake(struct dispatch *d)
 
 	if (!t || !t->any)
 		return;
-	if (d->node->now_ns > t->due_ns + TAKEOVER_LATE_NS)
-		t->listen_ns = d->node->now_ns + TAKEOVER_LATE_NS;
+	if (d->node->now_ns > t->due_ns + TAKEOVER_VERY_LATE_NS)
+		t->listen_ns = d->node->now_ns + TAKEOVER_READ_MORE_NS;
+	else if (d->node->now_ns > t->due_ns + TAKEOVER_LATE_NS &&
+		 t->listen_ns < d->node->now_ns + TAKEOVER_READ_NS)
+		t->listen_ns = d->node->now_ns + TAKEOVER_READ_NS;
 	if (!stood_still(d))
 		return;
 	t->send_ns = d->node->now_ns;
@@ -97,9 +104,9 @@ void takeover_wake(struct dispatch *d)
 			r->forced = false;
 		}
 		r->able_ns = d->node->now_ns; /* take-back-delay begins again */
-		/* Who plays it now says so every hello-interval; what waits in the socket is
-		 * older. */
-		wait_again(d, i, 2 * takeover_hello_ns(d),
+		/* Who plays it now is heard within dead-after; what waits in the socket is older,
+		 * and may be too old, as it held only so much. */
+		wait_again(d, i, takeover_dead_ns(d),
 			   "waits: this process stood still for longer than others wait");
 	}
 }

@@ -415,13 +415,27 @@ static void judge_belief(struct dispatch *d, uint32_t i)
 	r->active = active;
 }
 
-/* Until then this node goes on forwarding. */
+/* Until then this node goes on forwarding; when the other one is lost, until it plays it again
+ * itself, or somebody else does. Who leaves does not wait for ever. */
 static bool has_arrived(const struct dispatch *d, uint32_t i)
 {
+	return heard_active(d, i) != CHANNEL_ALL ||
+	       (d->takeover->roles[i].leaving && d->takeover->roles[i].successor == 0);
+}
+
+/* Whom it was handed to does not come; or cannot have it after all: both were under way at once. */
+static bool is_declined(const struct dispatch *d, uint32_t i)
+{
+	const struct dispatcher_params *p = &d->params->dispatchers[i];
 	const struct takeover_role *r = &d->takeover->roles[i];
 
-	return r->successor == 0 || d->node->now_ns >= r->successor_ns ||
-	       heard_active(d, i) != CHANNEL_ALL;
+	if (d->node->now_ns >= r->successor_ns)
+		return true;
+	for (uint32_t k = 0; k < p->n_nodes; k++)
+		if (d->params->members[p->nodes[k]].id == r->successor)
+			return takeover_fresh(d, p->nodes[k], i) &&
+			       !(said(d, p->nodes[k], i)->flags & WIRE_ROLE_ABLE);
+	return false;
 }
 
 static void judge_one(struct dispatch *d, uint32_t i)
@@ -432,6 +446,8 @@ static void judge_one(struct dispatch *d, uint32_t i)
 	takeover_judge_sight(d, i);
 	if (r->state == WIRE_ROLE_WAITING)
 		judge_waiting(d, i);
+	if (r->state == WIRE_ROLE_YIELDING && is_declined(d, i))
+		r->successor = 0;
 	if (r->state == WIRE_ROLE_YIELDING && d->node->now_ns >= r->until_ns && has_arrived(d, i))
 		takeover_become(d, i, WIRE_ROLE_STANDBY, CHANNEL_ALL, NULL);
 	if (r->state == WIRE_ROLE_STANDBY ||

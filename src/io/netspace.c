@@ -114,6 +114,7 @@ static const struct sysctl sysctls[] = {
 	 * what tells of a smaller MTU; what one client's path was like says nothing of the next. */
 	{"ipv4/tcp_slow_start_after_idle", "0"},
 	{"ipv4/tcp_mtu_probing", "1"},
+	{"ipv4/tcp_min_tso_segs", "44"},
 	{"ipv4/tcp_no_metrics_save", "1"},
 	{"ipv4/tcp_fastopen", "0"},
 };

@@ -470,8 +470,9 @@ static bool another_able(const struct scene *s, enum elect_dispatcher d, unsigne
 static void gives_up(struct scene *s, unsigned node, bool planned)
 {
 	for (unsigned d = 0; d < DISPATCHERS; d++) {
-		if (s->active[d] == node && planned && another_able(s, d, node))
-			s->handing[d] = true;
+		if (planned && s->active[d] == node ? another_able(s, d, node)
+						    : planned && may_take_back(s, d, node))
+			s->handing[d] = true; /* from it, or just to it */
 		else if (s->active[d] == node ||
 			 (!planned && s->w->nodes[node].engine && may_take_back(s, d, node)))
 			s->uncovered[d] = true; /* or it is just being handed to it */
@@ -489,7 +490,27 @@ static void was_taken(struct scene *s, unsigned from, const char *why)
 		MUST(s->active[d] != from, "n%u still plays %u %s", from, d, why);
 		s->n_changes++;
 	}
+	pass(s, trip_ns(s));
 	hosts_know(s);
+}
+
+/* Who has only just begun, or stood still, listens first. */
+static uint64_t listens_ns(const struct scene *s)
+{
+	uint64_t longest = 0;
+
+	for (unsigned n = 0; n < s->w->n_nodes; n++)
+		for (unsigned d = 0; d < DISPATCHERS; d++) {
+			const struct elect_node *node = &s->w->nodes[n];
+			uint64_t until;
+
+			if (!elect_is(node, d, WIRE_ROLE_WAITING))
+				continue;
+			until = elect_role(node, d)->until_ns - node->clock_ns;
+			if (until > s->w->now_ns)
+				longest = later(longest, until - s->w->now_ns);
+		}
+	return longest;
 }
 
 static void calm_crash(struct scene *s)
@@ -498,7 +519,7 @@ static void calm_crash(struct scene *s)
 
 	gives_up(s, n, false);
 	elect_kill(s->w, n);
-	pass(s, s->dead_ns + 2 * s->hello_ns + trip_ns(s));
+	pass(s, later(s->dead_ns, listens_ns(s)) + 2 * s->hello_ns + trip_ns(s));
 	was_taken(s, n, "after a crash");
 }
 
@@ -506,7 +527,7 @@ static void calm_stall(struct scene *s)
 {
 	struct elect *w = s->w;
 	unsigned n = any_node(s);
-	uint64_t known = s->dead_ns + 2 * s->hello_ns + trip_ns(s);
+	uint64_t known = later(s->dead_ns, listens_ns(s)) + 2 * s->hello_ns + trip_ns(s);
 
 	if (!w->nodes[n].engine)
 		return;
@@ -530,16 +551,20 @@ static void calm_leave(struct scene *s)
 	ck_assert(!s->w->nodes[n].engine);
 }
 
-/* The one that plays it has met that node, which can have it at once then. */
-static bool has_met(const struct scene *s, enum elect_dispatcher d, unsigned node)
+static bool hears(const struct elect_node *a, const struct elect_node *b, enum elect_dispatcher d)
 {
-	const struct elect_node *a = &s->w->nodes[s->active[d]];
-	const struct params *p = a->params;
-
-	for (uint32_t m = 0; m < p->n_members; m++)
-		if (p->members[m].id == node + 1)
+	for (uint32_t m = 0; m < a->params->n_members; m++)
+		if (a->params->members[m].id == b->index + 1)
 			return takeover_fresh(&a->engine->dispatch, m, (uint32_t)a->dispatcher[d]);
 	return false;
+}
+
+/* The one that plays it and that node have met: that can have it at once. */
+static bool have_met(const struct scene *s, enum elect_dispatcher d, unsigned node)
+{
+	const struct elect_node *a = &s->w->nodes[s->active[d]], *b = &s->w->nodes[node];
+
+	return hears(a, b, d) && hears(b, a, d);
 }
 
 static void calm_order(struct scene *s)
@@ -558,7 +583,7 @@ static void calm_order(struct scene *s)
 		wait = s->dead_ns + s->hello_ns + HANDSHAKE_NS; /* it asks when it has listened */
 	else if (elect_is(&w->nodes[n], d, WIRE_ROLE_YIELDING))
 		wait = 100 * ELECT_MS;
-	else if (s->active[d] != ELECT_NOBODY && s->active[d] != n && !has_met(s, d, n))
+	else if (s->active[d] != ELECT_NOBODY && s->active[d] != n && !have_met(s, d, n))
 		wait = s->hello_ns + HANDSHAKE_NS;
 	s->expected[d] = n;
 	ck_assert_int_eq(elect_order(w, n, d), 0);

@@ -164,6 +164,30 @@ START_TEST(answer_too_late)
 }
 END_TEST
 
+/* Held back until its sender was gone and the next boot proven: that one is not shut out. */
+START_TEST(answer_of_one_that_died)
+{
+	const struct net_datagram *d;
+
+	net_forget(net);
+	net->filter = no_responses;
+	net_start(net, 1);
+	net_run(net, 0);
+	d = find_response();
+	net->filter = NULL;
+	net_start(net, 1);
+	net_run(net, 100);
+	ck_assert(net_complete(net));
+	snapshot();
+	inject(d->data, d->size);
+	assert_only(0, COUNTER_MSG_CHALLENGE_BAD, 1);
+	ck_assert_uint_eq(net_member(net, 0, 1)->boot_id[0], 3);
+	net_send(net, 1, WIRE_QUERY, 7, 40, CHANNEL_ALL);
+	net_deliver(net);
+	ck_assert_uint_eq(net->nodes[0].received[WIRE_QUERY], 1);
+}
+END_TEST
+
 START_TEST(answer_counts_once)
 {
 	net_forget(net);
@@ -381,6 +405,7 @@ static Suite *suite(void)
 	tcase_add_test(boots, recording_of_the_living_boot);
 	tcase_add_test(boots, answer_in_time);
 	tcase_add_test(boots, answer_too_late);
+	tcase_add_test(boots, answer_of_one_that_died);
 	tcase_add_test(boots, answer_counts_once);
 	tcase_add_test(boots, wrong_nonce);
 	tcase_add_test(boots, unproven_boot_is_not_obeyed);

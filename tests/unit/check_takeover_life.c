@@ -174,8 +174,8 @@ START_TEST(stood_still)
 	ck_assert_uint_eq(role()->flaps, 1);
 	ck_assert_uint_eq(rig.e->node.shut_ports, 3);
 	ck_assert_uint_eq(role()->able_ns, now());
-	waited = now() + 2 * HELLO * RIG_MS;
-	run_to(at() + 2 * HELLO - 1);
+	waited = now() + DEAD * RIG_MS;
+	run_to(at() + DEAD - 1);
 	ck_assert_int_eq(state(), WIRE_ROLE_WAITING);
 	call_at(waited);
 	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
