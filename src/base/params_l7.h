@@ -95,6 +95,7 @@ enum l7_log { L7_LOG_NONE, L7_LOG_COMBINED, L7_LOG_JSON };
 struct l7_node_params {
 	uint32_t max_connections; /* of clients */
 	uint32_t max_head;	  /* bytes of a request's or response's head */
+	char congestion[16];	  /* TCP's congestion control in the private stacks */
 	uint32_t log;		  /* enum l7_log */
 	char log_file[256];	  /* "" = the daemon's own log */
 };

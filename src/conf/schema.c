@@ -311,6 +311,7 @@ static const struct schema_option l7_route_options[] = {
 static const struct schema_option l7_options[] = {
 	NUMBER("max-connections", params, l7.max_connections, SCHEMA_RESTART, 16, 1048576, 8192),
 	NUMBER("max-head", params, l7.max_head, SCHEMA_RESTART, 4096, 65536, 16384),
+	TEXT(SCHEMA_NAME, "congestion-control", params, l7.congestion, SCHEMA_RESTART, "cubic"),
 	WORD("access-log", params, l7.log, 0, L7_LOG_NONE, access_log_words, L7_LOG_NONE),
 	TEXT(SCHEMA_PATH, "access-log-file", params, l7.log_file, 0, ""),
 	END,

@@ -112,6 +112,8 @@ int loop_open_cluster(struct daemon *d);
 void loop_close_cluster(struct daemon *d);
 void loop_carry_out(struct daemon *d);
 void loop_arm(struct daemon *d);
+/* Frames that wait at the port now, up to a few batches. */
+void loop_drain(struct daemon *d, uint16_t port);
 void loop_attach_port(struct daemon *d, struct daemon_port *p);
 void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why);
 void loop_attach_cluster(struct daemon *d);

@@ -102,6 +102,21 @@ static struct stack *servers_open(const struct params *p, char *err, size_t err_
 
 /* --- both ------------------------------------------------------------------------------------- */
 
+/* The frames of a private stack wait for this process when there are many, which a control that
+ * goes by the time of travel (BBR) takes for a slow link; the host's default may be one. */
+static void set_congestion(struct l7 *l, const struct params *p)
+{
+	struct stack *const stacks[] = {l->clients, l->servers};
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2 && rc == 0; i++)
+		rc = stacks[i] ? stack_set_congestion(stacks[i], p->l7.congestion) : 0;
+	if (rc < 0)
+		log_warning("l7: congestion-control \"%s\": %s; the host's default is used",
+			    p->l7.congestion,
+			    rc == -ENOENT ? "this kernel has none of that name" : strerror(-rc));
+}
+
 bool l7_stacks_open(struct l7 *l, const struct params *p)
 {
 	char err[256];
@@ -109,8 +124,10 @@ bool l7_stacks_open(struct l7 *l, const struct params *p)
 	l->clients = clients_open(p, err, sizeof(err));
 	if (l->clients && p->legs_port != PARAMS_NO_PORT)
 		l->servers = servers_open(p, err, sizeof(err));
-	if (l->clients && (l->servers || p->legs_port == PARAMS_NO_PORT))
+	if (l->clients && (l->servers || p->legs_port == PARAMS_NO_PORT)) {
+		set_congestion(l, p);
 		return true;
+	}
 	log_error("l7: %s", err);
 	l7_stacks_close(l);
 	return false;

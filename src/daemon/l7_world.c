@@ -33,6 +33,11 @@ static void watch_ready(struct l7_watch *lw, struct event *event, uint8_t what)
 	l->daemon->rounds++;
 	l7_listen_pace(l);
 	l7_arm(l);
+	/* What was written lies in front of the stacks' ports now. Taken before the next connection
+	 * has its turn, the frames of all of them together never fill the port's buffer, and what
+	 * TCP measures is the way to the client, not a queue in here. */
+	loop_drain(l->daemon, l->daemon->params->stack_port);
+	loop_drain(l->daemon, l->daemon->params->legs_port);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *arg)

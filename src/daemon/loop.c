@@ -143,6 +143,17 @@ static void loop_port_readable(evutil_socket_t fd, short what, void *arg)
 	loop_arm(d);
 }
 
+void loop_drain(struct daemon *d, uint16_t port)
+{
+	int n = PORT_BATCH;
+
+	if (port == PARAMS_NO_PORT || !d->ports[port].event)
+		return;
+	for (int i = 0; i < LOOP_BATCHES && n == PORT_BATCH; i++)
+		n = loop_port_batch(d, &d->ports[port]);
+	loop_arm(d);
+}
+
 static bool loop_is_file(const struct daemon *d, const struct daemon_port *p)
 {
 	return d->params->ports[p->index].backend == BACKEND_FILE;

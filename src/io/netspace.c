@@ -110,11 +110,12 @@ static const struct sysctl sysctls[] = {
 	{"ipv4/tcp_tw_reuse", "1"},
 	{"ipv4/tcp_timestamps", "1"}, /* what tcp_tw_reuse relies on */
 	{"ipv4/tcp_rfc1337", "1"},
+	/* The frames' way leads through this process, which is paid for each, not for each byte. */
+	{"ipv4/tcp_min_tso_segs", "44"},
 	/* Persistent ones keep their window while they idle; a path through firewalls may swallow
 	 * what tells of a smaller MTU; what one client's path was like says nothing of the next. */
 	{"ipv4/tcp_slow_start_after_idle", "0"},
 	{"ipv4/tcp_mtu_probing", "1"},
-	{"ipv4/tcp_min_tso_segs", "44"},
 	{"ipv4/tcp_no_metrics_save", "1"},
 	{"ipv4/tcp_fastopen", "0"},
 };

@@ -47,6 +47,10 @@ struct stack_params {
 
 struct stack;
 
+/* TCP's congestion control of all sockets that are made from now on, "cubic" for instance: 0, or
+ * negative errno (the kernel has none of that name), and they keep that of a new namespace. */
+int stack_set_congestion(struct stack *s, const char *name);
+
 /* The default name of the outer device, "fwc-" and 8 hexadecimal digits made of both names. */
 void stack_device_name(char out[STACK_DEVICE], const char *node, const char *name);
 

@@ -8,5 +8,9 @@
 #include "io/stack.h"
 
 struct netspace *stack_space(struct stack *s);
+/* "" = the namespace's */
+const char *stack_congestion(const struct stack *s);
+/* Whether a socket of the stack can have it: 0 or negative errno. */
+int stack_try_congestion(struct stack *s, const char *name);
 
 #endif

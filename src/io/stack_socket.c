@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +39,13 @@ static int set_transparent(int fd, int family)
 	if (family == AF_INET)
 		return set_int(fd, SOL_IP, IP_TRANSPARENT, 1);
 	return set_int(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
+}
+
+static int set_congestion(int fd, const char *name)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) < 0
+		       ? -errno
+		       : 0;
 }
 
 static int set_options(int fd, int family, const struct stack_socket_request *r)
@@ -107,6 +115,8 @@ int stack_socket(struct stack *s, const struct stack_socket_request *r)
 	if (fd < 0)
 		return fd;
 	rc = set_options(fd, family, r);
+	if (rc == 0 && s && *stack_congestion(s))
+		rc = set_congestion(fd, stack_congestion(s));
 	if (rc == 0)
 		rc = listens ? start_listening(fd, family, r) : start_connecting(fd, family, r);
 	if (rc < 0) {
@@ -114,6 +124,15 @@ int stack_socket(struct stack *s, const struct stack_socket_request *r)
 		return rc;
 	}
 	return fd;
+}
+
+int stack_try_congestion(struct stack *s, const char *name)
+{
+	int fd = make(s, AF_INET), rc = fd < 0 ? fd : set_congestion(fd, name);
+
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
 int stack_near_end(int fd, struct endpoint *local)

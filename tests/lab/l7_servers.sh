@@ -108,11 +108,14 @@ l7_certificate() { # NAME DNS_NAME
 l7_servers_start() {
 	local name n
 	mkdir -p "$LAB_DIR/web/files"
+	head -c 100000 /dev/urandom >"$LAB_DIR/web/files/100k"
 	for name in web1 web2 web3; do
 		n=${name#web}
 		mkdir -p "$LAB_DIR/$name/tmp" "$LAB_DIR/$name/www"
 		echo "$name" >"$LAB_DIR/$name/www/name"
 		echo well >"$LAB_DIR/$name/www/health"
+		mkdir -p "$LAB_DIR/$name/www/files"
+		cp "$LAB_DIR/web/files/100k" "$LAB_DIR/$name/www/files"
 		start_in $name "app$n" "$PYTHON" "$L7_TOOLS/http_app.py" "app$n" 9000 -control 9001
 	done
 	l7_certificate web1 a.example && l7_certificate web2 b.example || return 1

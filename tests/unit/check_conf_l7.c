@@ -185,7 +185,8 @@ END_TEST
 START_TEST(every_other_option)
 {
 	struct outcome o = outcome(
-		NODE "l7 { max-connections = 1048576 max-head = 65536 access-log = json\n"
+		NODE "l7 { max-connections = 1048576 max-head = 65536 access-log = json "
+		     "congestion-control = bbr\n"
 		     "access-log-file = /var/log/x }\n"
 		     "target \"t\" { addresses = {10.4.0.9} max-connections = 7 }\n" SERVICE(
 			     "sorry = t forwarded = both forwarded-believe = true proxy-protocol = "
@@ -197,6 +198,7 @@ START_TEST(every_other_option)
 	const struct l7_params *l = &p->services[0].l7;
 
 	ck_assert_uint_eq(p->l7.max_connections, 1048576);
+	ck_assert_str_eq(p->l7.congestion, "bbr");
 	ck_assert_uint_eq(p->l7.max_head, 65536);
 	ck_assert_uint_eq(p->l7.log, L7_LOG_JSON);
 	ck_assert_str_eq(p->l7.log_file, "/var/log/x");

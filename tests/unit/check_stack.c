@@ -555,6 +555,34 @@ START_TEST(test_listen_and_accept)
 }
 END_TEST
 
+/* What a listening socket has, those that it accepts have, too. */
+START_TEST(test_congestion)
+{
+	struct stack *s = must_make("n1", "clients", false);
+	struct endpoint from, to;
+	char name[16] = "";
+	socklen_t size = sizeof(name);
+	int l, c, a;
+
+	ck_assert_int_eq(stack_set_congestion(s, "reno"), 0);
+	ck_assert_int_eq(stack_set_congestion(s, "nosuchone"), -ENOENT);
+	ck_assert_int_eq(stack_set_congestion(s, "longer-than-any-of-them"), -ENOENT);
+	way_to(s);
+	l = listen_on(s, VIP4, 80);
+	ck_assert_int_ge(l, 0);
+	c = connect_to(NULL, NULL, VIP4, 80);
+	wait_connected(c);
+	wait_readable(l);
+	a = stack_accept(l, &from, &to);
+	ck_assert_int_eq(getsockopt(a, IPPROTO_TCP, TCP_CONGESTION, name, &size), 0);
+	ck_assert_str_eq(name, "reno");
+	close(a);
+	close(c);
+	close(l);
+	stack_free(s);
+}
+END_TEST
+
 START_TEST(test_backlog_and_options)
 {
 	struct stack *s = must_make("n1", "clients", false);
@@ -1183,11 +1211,17 @@ int main(void)
 					  test_leftover_unmarked,
 					  test_foreign,
 					  NULL};
-	const TTest *const sockets[] = {test_listen_and_accept, test_backlog_and_options,
-					test_connect_outwards,	test_thousand,
-					test_ports_shared,	test_port_range,
-					test_no_descriptors,	test_repair,
-					test_two_stacks,	NULL};
+	const TTest *const sockets[] = {test_listen_and_accept,
+					test_congestion,
+					test_backlog_and_options,
+					test_connect_outwards,
+					test_thousand,
+					test_ports_shared,
+					test_port_range,
+					test_no_descriptors,
+					test_repair,
+					test_two_stacks,
+					NULL};
 	Suite *s = suite_create("stack");
 
 	signal(SIGPIPE, SIG_IGN);
