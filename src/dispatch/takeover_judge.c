@@ -446,8 +446,10 @@ static void judge_one(struct dispatch *d, uint32_t i)
 	takeover_judge_sight(d, i);
 	if (r->state == WIRE_ROLE_WAITING)
 		judge_waiting(d, i);
-	if (r->state == WIRE_ROLE_YIELDING && is_declined(d, i))
+	if (r->state == WIRE_ROLE_YIELDING && is_declined(d, i)) {
 		r->successor = 0;
+		r->successor_ns = 0;
+	}
 	if (r->state == WIRE_ROLE_YIELDING && d->node->now_ns >= r->until_ns && has_arrived(d, i))
 		takeover_become(d, i, WIRE_ROLE_STANDBY, CHANNEL_ALL, NULL);
 	if (r->state == WIRE_ROLE_STANDBY ||

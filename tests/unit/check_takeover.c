@@ -255,6 +255,34 @@ START_TEST(successor_is_lost)
 }
 END_TEST
 
+/* Its word that it leaves, or has lost a port, was under way when it was given the dispatcher. */
+START_TEST(successor_declines)
+{
+	activate();
+	say(0, WIRE_ROLE_STANDBY, BOTH | WIRE_ROLE_WANTS, 2);
+	ck_assert_int_eq(state(), WIRE_ROLE_YIELDING);
+	say(0, WIRE_ROLE_STANDBY, BOTH & ~WIRE_ROLE_ABLE, 2);
+	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
+}
+END_TEST
+
+/* What nobody plays any more is forwarded all the same until somebody does. */
+START_TEST(forwards_until_somebody_plays_it)
+{
+	activate();
+	say(2, WIRE_ROLE_STANDBY, BOTH, 2);
+	port(0, false);
+	ck_assert_int_eq(state(), WIRE_ROLE_YIELDING);
+	for (unsigned i = 0; i < 8; i++) {
+		run_to(at() + 50);
+		say(2, WIRE_ROLE_STANDBY, BOTH, 0);
+	}
+	ck_assert_int_eq(state(), WIRE_ROLE_YIELDING);
+	say(2, WIRE_ROLE_ACTIVE, BOTH, 3);
+	ck_assert_int_eq(state(), WIRE_ROLE_STANDBY);
+}
+END_TEST
+
 /* It never spoke up. */
 START_TEST(successor_is_silent)
 {
@@ -424,6 +452,8 @@ int main(void)
 		leaves_to_nobody,
 		leaves_and_plays_nothing,
 		successor_is_lost,
+		successor_declines,
+		forwards_until_somebody_plays_it,
 		successor_is_silent,
 		goodbye_of_the_active_one,
 		port_down,
