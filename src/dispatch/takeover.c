@@ -9,11 +9,11 @@
 #define TAKEOVER_MS_NS 1000000ULL
 /* A boot is believed after its answer to a challenge, which may have to be asked twice. */
 #define TAKEOVER_PROOF_NS 300000000ULL
-/* A tick that comes so late was kept waiting; what waits in the sockets has been read by then. */
+/* A tick that comes so late was kept waiting, and what waits in the sockets is read first. Nearly
+ * all are a little late, the one after that, too. */
 #define TAKEOVER_LATE_NS 100000ULL
 #define TAKEOVER_READ_NS 1000000ULL
-#define TAKEOVER_VERY_LATE_NS 2000000ULL
-#define TAKEOVER_READ_MORE_NS 10000000ULL
+#define TAKEOVER_VERY_LATE_NS 10000000ULL
 #define TAKEOVER_FORCED_NS 5000000000ULL /* so long the active one is asked by order */
 
 const char *takeover_state_name(uint8_t state)
@@ -82,14 +82,15 @@ static bool stood_still(const struct dispatch *d)
 void takeover_wake(struct dispatch *d)
 {
 	struct takeover *t = d->takeover;
+	uint64_t now = d->node->now_ns;
 
 	if (!t || !t->any)
 		return;
-	if (d->node->now_ns > t->due_ns + TAKEOVER_VERY_LATE_NS)
-		t->listen_ns = d->node->now_ns + TAKEOVER_READ_MORE_NS;
-	else if (d->node->now_ns > t->due_ns + TAKEOVER_LATE_NS &&
-		 t->listen_ns < d->node->now_ns + TAKEOVER_READ_NS)
-		t->listen_ns = d->node->now_ns + TAKEOVER_READ_NS;
+	if (now > t->due_ns + TAKEOVER_VERY_LATE_NS)
+		t->listen_ns = now + TAKEOVER_VERY_LATE_NS;
+	else if (now > t->due_ns + TAKEOVER_LATE_NS && t->due_ns != t->listen_ns &&
+		 now >= t->listen_ns)
+		t->listen_ns = now + TAKEOVER_READ_NS;
 	if (!stood_still(d))
 		return;
 	t->send_ns = d->node->now_ns;

@@ -139,3 +139,4 @@ check "no connection was reset all the while" equal \
 for name in "${connections[@]}"; do stop "$name" TERM; done
 check "no firewall saw a packet of another's flow" fw_none_wrong
 check "they end cleanly" dp_end
+finish

@@ -18,7 +18,7 @@ ALL=(
 	'places 4' 'places 6'
 	heal backup leaving 'restart cluster' 'restart sandwich' overload full_disk unknown keys attack reload device virtual offload
 	'backends single' 'backends asymmetric'
-	'sandwich nft' 'sandwich cluster' onebox farm tree health takeover cut flood
+	'sandwich nft' 'sandwich cluster' onebox farm tree health takeover cut spare flood
 	'l7 balancer' 'l7 sandwich' l7_cookies l7_corners
 	l72 'relays config' 'relays ask' 'figure8 both'
 	'chaos 2 1'

@@ -34,7 +34,8 @@
 # Options, set before sw_lay: SW_FWS, SW_SERVERS, SW_STAGES ('stage-a stage-b'), SW_FIREWALLS
 # (nft, or cluster: members of a firewall cluster by fwclusterd), SW_BOX=1 (outer and inner on one
 # host, box), SW_TAKEOVER=1 (outer and inner each have all the segments of both, and take over for
-# each other: sw_both; needs SW_CLUSTER=1), SW_CLUSTER=1 (the dispatchers are members of a cluster), SW_MAC=1 (their ports have MAC
+# each other: sw_both; needs SW_CLUSTER=1), SW_SPARES ('spare': more nodes that take over for both),
+# SW_CLUSTER=1 (the dispatchers are members of a cluster), SW_MAC=1 (their ports have MAC
 # addresses of the daemons' own).
 
 . "$LAB_TESTS/dispatchers.sh"
@@ -46,6 +47,7 @@ SW_STAGES=${SW_STAGES:-}
 SW_FIREWALLS=${SW_FIREWALLS:-nft}
 SW_BOX=${SW_BOX:-0}
 SW_TAKEOVER=${SW_TAKEOVER:-0}
+SW_SPARES=${SW_SPARES:-}
 SW_CLUSTER=${SW_CLUSTER:-0}
 SW_CLIENTS=${SW_CLIENTS:-32}
 SW_MAC=${SW_MAC:-0}
@@ -94,6 +96,10 @@ sw_lay() {
 	done
 	for segment in $SW_STAGES; do
 		sw_stage "$segment"
+	done
+	i=250
+	for name in $SW_SPARES; do
+		sw_spare "$name" $((i--))
 	done
 	sw_cluster
 	for name in "${dp_names[@]}"; do
@@ -228,8 +234,11 @@ ${2:-}"
 # sw_both OUTER_OPTIONS INNER_OPTIONS [SERVICES]: the same text for both nodes, each of which may
 # play both dispatchers.
 sw_both() {
-	local ports='"farm"'
+	local ports='"farm"' spares= name
 	[ -z "$SW_STAGES" ] || ports='"farm", "stage"'
+	for name in $SW_SPARES; do
+		spares+=", \"$name\""
+	done
 	dp_text[outer]="
 $sw_upstream
 $(sw_paths)
@@ -237,18 +246,20 @@ dispatcher \"outer\" {
 	role = \"outer\"
 	firewall-port = \"front\"
 	ports = { \"outside\" }
-	nodes = { \"outer\", \"inner\" }
+	nodes = { \"outer\", \"inner\"$spares }
 	${1:-}
 }
 dispatcher \"inner\" {
 	role = \"inner\"
 	firewall-port = \"back\"
 	ports = { $ports }
-	nodes = { \"inner\", \"outer\" }
+	nodes = { \"inner\", \"outer\"$spares }
 	${2:-}
 }
 ${3:-}"
-	dp_text[inner]=${dp_text[outer]}
+	for name in inner $SW_SPARES; do
+		dp_text[$name]=${dp_text[outer]}
+	done
 }
 # role_of NODE DISPATCHER: what the node is of it: active, standby, ...
 role_of() {
@@ -282,6 +293,20 @@ sw_targets() {
 				${word#*=}
 			}
 		END
+	done
+}
+
+# sw_spare NAME N: it stands by for both; .N is its kernel's address on the farm.
+sw_spare() {
+	local port
+	net_host "$1"
+	sw_plug "$1" outside front back farm stage cluster
+	net_address "$1" farm "10.4.0.$2/24"
+	net_address "$1" farm "fd00:4::$2/64"
+	dp_names+=("$1")
+	dp_ports[$1]=${dp_ports[inner]}
+	for port in ${dp_ports[inner]}; do
+		dp_port[$1.$port]=${dp_port[inner.$port]}
 	done
 }
 

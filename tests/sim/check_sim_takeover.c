@@ -66,7 +66,7 @@ static uint64_t ms(uint64_t ns)
 
 static uint64_t trip_ns(const struct scene *s)
 {
-	return 2 * (s->w->clean_jitter_ns + 100000) + ELECT_MS;
+	return 2 * (s->w->clean_jitter_ns + 100000) + ELECT_MS + 3 * s->w->late_ns;
 }
 
 static uint64_t later(uint64_t x, uint64_t y)

@@ -98,6 +98,7 @@ struct elect {
 	struct elect_link links[WAYS][ELECT_NODES][ELECT_NODES];
 	uint64_t changed_ns[ELECT_NODES][ELECT_NODES]; /* something about these two */
 	uint64_t clean_jitter_ns;
+	uint64_t late_ns;		/* timers are so late, in each world by another time */
 	uint32_t claimed[ELECT_CLAIMS]; /* who said last that it has this address */
 	struct actions *actions;
 	bool trace;

@@ -166,6 +166,21 @@ START_TEST(late_tick_listens_first)
 }
 END_TEST
 
+/* As every timer is by a little. */
+START_TEST(always_a_little_late)
+{
+	unsigned begin;
+
+	standby(0);
+	begin = at();
+	for (unsigned i = 0; i < 1000 && state() != WIRE_ROLE_ACTIVE; i++)
+		call_at(engine_next(rig.e) + RIG_MS / 2);
+	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
+	ck_assert_uint_le(at(), begin + DEAD + 4);
+	ck_assert_uint_ge(at(), begin + DEAD + 1);
+}
+END_TEST
+
 /* --- handing over -------------------------------------------------------------------------------
  */
 
@@ -446,6 +461,7 @@ int main(void)
 		others_heard_it_and_are_silent,
 		belief_is_told_at_once,
 		late_tick_listens_first,
+		always_a_little_late,
 		handed_to_this_node,
 		handed_to_another,
 		leaves_to_the_best,
