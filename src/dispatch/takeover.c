@@ -79,6 +79,22 @@ static bool stood_still(const struct dispatch *d)
 	return now > due && now - due > lease - hello / 8;
 }
 
+/* Between takeover_init and the first call lies what else has to be made. A process that plays
+ * nothing yet begins only now. */
+static void begin_now(struct dispatch *d)
+{
+	struct takeover *t = d->takeover;
+
+	t->begun = true;
+	for (uint32_t i = 0; i < d->n_dispatchers; i++)
+		if (takeover_shared(d, i) && !t->roles[i].cold)
+			return;
+	t->send_ns = t->due_ns = d->node->now_ns;
+	for (uint32_t i = 0; i < d->n_dispatchers; i++)
+		if (takeover_shared(d, i))
+			wait_again(d, i, takeover_dead_ns(d) + TAKEOVER_PROOF_NS, NULL);
+}
+
 void takeover_wake(struct dispatch *d)
 {
 	struct takeover *t = d->takeover;
@@ -86,6 +102,8 @@ void takeover_wake(struct dispatch *d)
 
 	if (!t || !t->any)
 		return;
+	if (!t->begun)
+		begin_now(d);
 	if (now > t->due_ns + TAKEOVER_VERY_LATE_NS)
 		t->listen_ns = now + TAKEOVER_VERY_LATE_NS;
 	else if (now > t->due_ns + TAKEOVER_LATE_NS && t->due_ns != t->listen_ns &&

@@ -89,6 +89,7 @@ struct takeover {
 	uint64_t send_ns;   /* when to tell the others again; much later it has stood still */
 	uint32_t seq;
 	bool any;     /* some dispatcher may be played by another node */
+	bool begun;   /* called for the first time */
 	bool changed; /* tell them now */
 };
 

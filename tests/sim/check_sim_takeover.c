@@ -66,7 +66,7 @@ static uint64_t ms(uint64_t ns)
 
 static uint64_t trip_ns(const struct scene *s)
 {
-	return 2 * (s->w->clean_jitter_ns + 100000) + ELECT_MS + 3 * s->w->late_ns;
+	return 2 * (s->w->clean_jitter_ns + 100000) + ELECT_MS + 6 * s->w->late_ns;
 }
 
 static uint64_t later(uint64_t x, uint64_t y)
@@ -442,14 +442,14 @@ static bool died_unheard(const struct scene *s)
 static void settle(struct scene *s)
 {
 	pass(s, s->dead_ns + 4 * s->hello_ns + HANDSHAKE_NS);
+	if (died_unheard(s))
+		pass(s, 5 * ELECT_SEC + trip_ns(s));
 	for (unsigned d = 0; d < DISPATCHERS; d++) {
 		s->expected[d] = ELECT_NOBODY;
 		s->handing[d] = s->uncovered[d] = false;
 		one_plays(s, d, "when all is well");
 		able_plays(s, d);
 	}
-	if (died_unheard(s))
-		pass(s, 5 * ELECT_SEC + trip_ns(s));
 	hosts_know(s);
 	s->calm = true;
 }

@@ -182,6 +182,24 @@ START_TEST(stood_still)
 }
 END_TEST
 
+/* A process that takes long to begin has not stood still. */
+START_TEST(slow_to_begin)
+{
+	rig_end();
+	rig_make();
+	hold_up(3 * DEAD);
+	ck_assert_int_eq(state(), WIRE_ROLE_WAITING);
+	ck_assert(role()->cold);
+	ck_assert_uint_eq(counter(COUNTER_STALLED), 0);
+	for (uint16_t p = 0; p < 4; p++)
+		port(p, true);
+	run_to(at() + LISTEN - 1);
+	ck_assert_int_eq(state(), WIRE_ROLE_WAITING);
+	run_to(at() + 1);
+	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
+}
+END_TEST
+
 /* Whatever the first call after it is. */
 START_TEST(stood_still_before_anything)
 {
@@ -397,6 +415,7 @@ int main(void)
 		ordered_here,
 		order_is_forgotten,
 		stood_still,
+		slow_to_begin,
 		stood_still_before_anything,
 		overtaken,
 		numbers_wrap_around,

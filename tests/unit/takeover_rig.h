@@ -110,7 +110,7 @@ static inline void port(uint16_t p, bool up)
 	done();
 }
 
-static inline void rig_begin(void)
+static inline void rig_make(void)
 {
 	static const char keys[] =
 		"1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f active\n";
@@ -130,6 +130,11 @@ static inline void rig_begin(void)
 	/* Nobody answers for the tables here: without them the node counts as having them. */
 	replica_fini(&rig.e->dispatch);
 	rig.config = rig.e->dispatch.takeover->config[0];
+}
+
+static inline void rig_begin(void)
+{
+	rig_make();
 	for (uint16_t p = 0; p < 4; p++)
 		port(p, true);
 }
