@@ -23,7 +23,7 @@
 #include "sim.h"
 
 #define FLOWS 6
-#define SCHEDULES_PER_TEST 10
+#define SCHEDULES_PER_TEST 40
 #define TESTS 12
 #define DELAY_MS 300
 #define RETRY_NS (250 * SIM_MS)

@@ -30,7 +30,7 @@
 #include "elect.h"
 
 #define TESTS 10
-#define WORLDS_PER_TEST 20
+#define WORLDS_PER_TEST 60
 #define SCHEDULES_PER_WORLD 10
 #define HANDSHAKE_NS                                                                               \
 	(300 * ELECT_MS) /* until a new boot is believed, when a challenge was lost                \
