@@ -52,6 +52,7 @@ struct script {
 	uint64_t avoid_ns; /* until then */
 	bool avoid; /* the hosts do not use the member that is cut off; else nothing is asked of
 		       flows that run by both sides but that they end up with one home */
+	bool twice; /* then another is lost */
 	uint64_t seed;
 	uint32_t id_step[SIM_IDS];
 	unsigned n_taken; /* flows that the victim was home of, and that had to live */
@@ -307,6 +308,20 @@ static void leave(struct sim *s, uint64_t m)
 	gone(s, m);
 }
 
+static unsigned draw_victim(struct script *sc);
+
+/* The one that was cut off has been back for a second; another is killed now. */
+static void lose_another(struct sim *s, uint64_t word)
+{
+	struct script *sc = script_of(s);
+
+	(void)word;
+	sc->loss = LOSS_KILL;
+	sc->victim = draw_victim(sc);
+	expect(sc);
+	gone(s, sc->victim);
+}
+
 static void lose(struct sim *s, uint64_t word)
 {
 	struct script *sc = script_of(s);
@@ -338,6 +353,11 @@ static void lose(struct sim *s, uint64_t word)
 		back_ns = s->now_ns + (2500 + dice(s, 2000)) * SIM_MS;
 		sc->avoid_ns = back_ns + 1000 * SIM_MS; /* it knows the others again by then */
 		sim_at(s, back_ns, member_back, v);
+		if (!sc->avoid)
+			break;
+		sc->twice = dice(s, 2);
+		if (sc->twice)
+			sim_at(s, sc->avoid_ns + dice(s, 1500 * SIM_MS), lose_another, 0);
 	}
 }
 
@@ -489,6 +509,8 @@ static unsigned run_schedule(uint64_t seed)
 	}
 	sim_at(s, start + (600 + dice(s, 1500)) * SIM_MS, begin_lose, 0);
 	sim_run(s, start + 9000 * SIM_MS);
+	if (sc->twice)
+		sim_run(s, start + 14000 * SIM_MS);
 	judge_packets(sc);
 	judge_flows(sc);
 	judge_homes(sc);
