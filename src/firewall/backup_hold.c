@@ -218,6 +218,18 @@ static bool settle(struct firewall *f, struct state *s, const struct wire_backup
 	return true;
 }
 
+/* Two are home of it, until one of them gives way: its end is not to leave the other one without a
+ * backup that it believes to have. */
+static uint8_t other_home(const struct firewall *f, const struct backup_flow *e,
+			  const struct wire_backup_flow *w, uint32_t member)
+{
+	if (e->member == member)
+		return e->other;
+	return e->flags & BACKUP_ENDED || e->term != w->term || is_void(f, e)
+		       ? 0
+		       : (uint8_t)(e->member + 1);
+}
+
 static void hold_write(struct firewall *f, struct backup_flow *e, const struct wire_backup_flow *w,
 		       uint32_t member, uint32_t epoch)
 {
@@ -246,6 +258,7 @@ static struct backup_flow *hold(struct firewall *f, const struct wire_backup_flo
 	struct backup_flow *e = flow_table_find(b->flows, &w->key, hash);
 	struct lookup l = {.key = w->key, .hash = flow_table_hash(f->states, &w->key)};
 	struct state *s = home_find(f, &l);
+	uint8_t other;
 
 	node_count(f->node, COUNTER_BACKUP_RECEIVED);
 	if (e && e->flags & BACKUP_ENDED && e->term > w->term &&
@@ -259,6 +272,7 @@ static struct backup_flow *hold(struct firewall *f, const struct wire_backup_flo
 	if (e && !(e->flags & BACKUP_ENDED) && e->term > w->term && e->member != member &&
 	    !is_void(f, e))
 		return NULL;
+	other = e ? other_home(f, e, w, member) : 0;
 	if (!e)
 		e = flow_table_insert(b->flows, &w->key, hash);
 	if (!e) {
@@ -266,6 +280,7 @@ static struct backup_flow *hold(struct firewall *f, const struct wire_backup_flo
 		return NULL;
 	}
 	hold_write(f, e, w, member, epoch);
+	e->other = other;
 	return e;
 }
 
@@ -287,6 +302,21 @@ static void acknowledge(struct firewall *f, uint32_t member, uint32_t seq)
 		f->backup->acks_ns = f->node->now_ns + BACKUP_FLUSH_NS;
 }
 
+static void hold_end(struct firewall *f, struct backup_flow *e)
+{
+	const struct backup_peer *p;
+
+	if (e->other == 0 || !channel_member(f->channel, e->other - 1u)->up) {
+		backup_hold_remove(f, e);
+		return;
+	}
+	e->member = (uint8_t)(e->other - 1);
+	e->other = 0;
+	p = &f->backup->peers[e->member];
+	e->epoch = p->in_epoch;
+	e->boot = p->boot;
+}
+
 void backup_held_end(struct firewall *f, struct channel_message *msg)
 {
 	struct wire_keys keys;
@@ -300,10 +330,12 @@ void backup_held_end(struct firewall *f, struct channel_message *msg)
 	for (unsigned i = 0; i < keys.n; i++) {
 		struct backup_flow *e = hold_find(f, &keys.keys[i]);
 
+		if (e && e->other == msg->member + 1)
+			e->other = 0;
 		if (!e || e->member != msg->member)
 			continue;
 		node_count(f->node, COUNTER_BACKUP_ENDED);
-		backup_hold_remove(f, e);
+		hold_end(f, e);
 	}
 }
 
