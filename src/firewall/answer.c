@@ -200,8 +200,9 @@ static bool answer_still_explains(const struct state *s, const struct wire_query
 	       home_over_explains(s, q->flags & WIRE_QUERY_DIR ? 1 : 0, &seg);
 }
 
-/* This node is the backup and the home is thought alive: it may deliver the packet, and be lost
- * before its confirm is out. Should the query come again, nobody is to deliver it once more. */
+/* The home is another, or nobody: it may deliver the packet, and be lost or hand the flow over to
+ * this node before its confirm arrives. Should the query come again, nobody is to deliver it once
+ * more. */
 static void answer_remember(struct firewall *f, const struct wire_query *q, uint32_t member)
 {
 	bool again;
@@ -217,7 +218,7 @@ void answer_query(struct firewall *f, struct channel_message *msg)
 	struct wire_query q;
 	struct seen_query *seen;
 	struct state *s;
-	bool again, held = false;
+	bool again;
 
 	if (!wire_get_query(&msg->body, &q)) {
 		node_count(f->node, COUNTER_MSG_MALFORMED);
@@ -231,8 +232,8 @@ void answer_query(struct firewall *f, struct channel_message *msg)
 		return;
 	s = home_find(f, &l);
 	if (!s)
-		s = backup_asked(f, &q, &l, &held);
-	if (!s && held)
+		s = backup_asked(f, &q, &l);
+	if (!s && f->backup)
 		answer_remember(f, &q, msg->member);
 	if (!s || (state_is_over(s) && !answer_still_explains(s, &q)))
 		return;

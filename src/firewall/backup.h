@@ -208,9 +208,8 @@ void backup_move_members(struct firewall *f, const struct params *from, const st
 /* --- the backup: backup_hold.c --- */
 /* A packet came whose flow is not known here: its state, if the flow is an orphan. */
 struct state *backup_take_over(struct firewall *f, const struct pkt *pkt, const struct lookup *l);
-/* The same for a query; *held: this node is its backup, but the home is thought alive. */
-struct state *backup_asked(struct firewall *f, const struct wire_query *q, const struct lookup *l,
-			   bool *held);
+/* The same for a query. */
+struct state *backup_asked(struct firewall *f, const struct wire_query *q, const struct lookup *l);
 /* A query of this node ran out. True when the flow has been taken over: its home is silent. */
 bool backup_rescue(struct firewall *f, const struct flow_key *key, uint64_t asked_ns);
 /* The endpoints begin anew here: the flow of a lost home is history. */

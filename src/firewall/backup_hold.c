@@ -476,13 +476,11 @@ struct state *backup_take_over(struct firewall *f, const struct pkt *pkt, const 
 	return promote(f, e);
 }
 
-struct state *backup_asked(struct firewall *f, const struct wire_query *q, const struct lookup *l,
-			   bool *held)
+struct state *backup_asked(struct firewall *f, const struct wire_query *q, const struct lookup *l)
 {
 	struct backup_flow *e = find_valid(f, &l->key);
 	struct tcp_seg seg;
 
-	*held = e != NULL;
 	if (!e || !is_orphan(f, e) || q->flags & WIRE_QUERY_ERROR)
 		return NULL;
 	if (l->key.proto == IPPROTO_NUM_TCP && peek_tcp(q->packet, q->packet_len, &seg) &&
