@@ -120,7 +120,7 @@ START_TEST(impossible)
 		{29, 4},  {29, 255},			    /* state */
 		{83, 5},  {98, 9},			    /* version of a twin, of one gone */
 		{113, 5}, {113, 0},			    /* version of a client */
-		{134, 0}, {135, 4},			    /* no path, unknown flag */
+		{134, 0}, {135, 8},			    /* no path, unknown flag */
 	};
 	struct wire_sync_record v[8];
 	struct wire_sync_head h;
