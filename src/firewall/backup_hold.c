@@ -157,16 +157,6 @@ static uint16_t rule_of(const struct firewall *f, uint32_t id)
 	return POLICY_DEFAULT;
 }
 
-void backup_remap_rules(struct firewall *f, const struct policy *policy)
-{
-	struct backup_flow *e;
-
-	if (!f->backup)
-		return;
-	for (uint32_t pos = 0; (e = flow_table_next(f->backup->flows, &pos));)
-		e->rule = policy_map_rule(policy, f->policy, e->rule);
-}
-
 /* The rank of one that is told by its home. */
 static uint8_t rank_of(uint8_t term)
 {

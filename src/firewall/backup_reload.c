@@ -124,3 +124,13 @@ void backup_move_members(struct firewall *f, const struct params *from, const st
 	move_flows(f, to, map);
 	backup_exhume(f);
 }
+
+void backup_remap_rules(struct firewall *f, const struct policy *policy)
+{
+	struct backup_flow *e;
+
+	if (!f->backup)
+		return;
+	for (uint32_t pos = 0; (e = flow_table_next(f->backup->flows, &pos));)
+		e->rule = policy_map_rule(policy, f->policy, e->rule);
+}
