@@ -36,6 +36,7 @@ struct l7_leg {
 struct l7_log_file;
 
 struct l7 {
+	uint32_t turns; /* of connections */
 	struct daemon *daemon;
 	struct stack *clients;
 	struct stack *servers; /* NULL when nothing goes by MAC */

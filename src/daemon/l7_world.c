@@ -13,6 +13,8 @@
 #include "daemon/l7.h"
 #include "io/stream.h"
 
+#define TURNS 4 /* each may write some 100 kB */
+
 struct l7_watch {
 	struct l7 *l7;
 	struct proxy_watch *watch;
@@ -33,9 +35,11 @@ static void watch_ready(struct l7_watch *lw, struct event *event, uint8_t what)
 	l->daemon->rounds++;
 	l7_listen_pace(l);
 	l7_arm(l);
-	/* What was written lies in front of the stacks' ports now. Taken before the next connection
-	 * has its turn, the frames of all of them together never fill the port's buffer, and what
-	 * TCP measures is the way to the client, not a queue in here. */
+	/* What was written lies in front of the stacks' ports now. Taken every few turns, the
+	 * frames of all connections together never fill the port's buffer, and what TCP measures is
+	 * the way to the client, not a queue in here. */
+	if (++l->turns % TURNS != 0)
+		return;
 	loop_drain(l->daemon, l->daemon->params->stack_port);
 	loop_drain(l->daemon, l->daemon->params->legs_port);
 }
