@@ -373,6 +373,27 @@ static void client_opens(struct world *w, unsigned node, unsigned n)
 	client_sends(w, node, n, TCP_ACK);
 }
 
+/* The server that client n's last packet went to answers, `flags` after `flags`. */
+static void server_sends(struct world *w, unsigned node, unsigned n, const unsigned *flags,
+			 unsigned n_flags)
+{
+	char client[32], server[64];
+	struct rig_packet p = {.src = server,
+			       .dst = client,
+			       .proto = IPPROTO_NUM_TCP,
+			       .sport = 80,
+			       .dport = 4000 + n / 200,
+			       .seq = 5000,
+			       .ack = 1001};
+
+	snprintf(client, sizeof(client), "198.51.100.%u", n % 200 + 1);
+	snprintf(server, sizeof(server), "%s", w->last_dst);
+	for (unsigned i = 0; i < n_flags; i++) {
+		p.flags = flags[i];
+		send_packet(w, node, INSIDE, server[8] == '1' ? 81 : 80, &p);
+	}
+}
+
 /* --- what a table says ---------------------------------------------------------------------------
  */
 
@@ -704,27 +725,16 @@ END_TEST
 START_TEST(another_in_its_place)
 {
 	struct world *w = world_ready(9);
-	struct rig_packet p = {.dst = "198.51.100.2",
-			       .proto = IPPROTO_NUM_TCP,
-			       .sport = 80,
-			       .dport = 4000,
-			       .flags = TCP_SYN,
-			       .seq = 5000};
-	char server[64];
+	static const unsigned begins[] = {TCP_SYN, TCP_ACK};
 
 	client_opens(w, 0, 1);
-	memcpy(server, w->last_dst, sizeof(server));
-	p.src = server;
 	run(w, 20);
 	same(w, 0, 1);
 	w->cut[1] = true;
 	dflow_remove(table(w, 0), only_flow(w, 0), DROP_NONE);
 	run(w, 20);
 	w->cut[1] = false;
-	for (unsigned i = 0; i < 2; i++) {
-		send_packet(w, 0, INSIDE, server[8] == '1' ? 81 : 80, &p);
-		p.flags = TCP_ACK;
-	}
+	server_sends(w, 0, 1, begins, 2);
 	run(w, 1000);
 	ck_assert_uint_eq(digest(table(w, 0)).n, 1);
 	same(w, 0, 1);
@@ -893,10 +903,13 @@ static void all_down(struct world *w, unsigned node)
  * are another's. When it plays the dispatcher its verdicts count. */
 START_TEST(servers_that_a_copy_cannot_reach)
 {
+	static const unsigned answer[] = {TCP_ACK};
 	struct world *w = world_ready(31);
 
-	for (unsigned n = 0; n < 40; n++)
+	for (unsigned n = 0; n < 40; n++) {
 		client_opens(w, 0, n);
+		server_sends(w, 0, n, answer, n < 20);
+	}
 	run(w, 5);
 	all_down(w, 1);
 	same(w, 0, 1);
@@ -906,7 +919,9 @@ START_TEST(servers_that_a_copy_cannot_reach)
 	call_end(w, 1);
 	same(w, 0, 1);
 	ck_assert(replica_synced(table(w, 1), 0));
-	for (unsigned n = 0; n < 20; n++) /* have said all, and wait for an answer */
+	/* Have said all, and wait for an answer; of the others answers do not come by here, and one
+	 * FIN is as much as is ever seen of their end. */
+	for (unsigned n = 0; n < 30; n++)
 		client_sends(w, 0, n, TCP_ACK | TCP_FIN);
 	run(w, 5);
 	node_kill(w, 0);
@@ -914,7 +929,7 @@ START_TEST(servers_that_a_copy_cannot_reach)
 	ck_assert(takeover_is_active(table(w, 1), 0));
 	ck_assert_uint_eq(flow_table_count(table(w, 1)->flows), 0);
 	ck_assert_uint_eq(counted(w, 1, COUNTER_FLOWS_RESET), 40);
-	ck_assert_uint_eq(counted(w, 1, COUNTER_RESET_SENT), 40);
+	ck_assert_uint_eq(counted(w, 1, COUNTER_RESET_SENT), 20 + 10);
 	world_free(w);
 }
 END_TEST
