@@ -88,8 +88,11 @@ struct backup_flow {
 	uint16_t boot;
 	uint16_t rule;
 	uint8_t member, flags, term, scale[2];
-	uint8_t other; /* 1 + the member that had told it before, and is home of it, too; 0 = none
-			*/
+	/* 1 + the member that had told it before, and is home of it, too; 0 = none. What it told
+	 * it by. */
+	uint8_t other;
+	uint16_t other_boot;
+	uint32_t other_epoch;
 };
 
 _Static_assert(sizeof(struct backup_flow) <= 128, "there may be a million of them");

@@ -210,14 +210,17 @@ static bool settle(struct firewall *f, struct state *s, const struct wire_backup
 
 /* Two are home of it, until one of them gives way: its end is not to leave the other one without a
  * backup that it believes to have. */
-static uint8_t other_home(const struct firewall *f, const struct backup_flow *e,
-			  const struct wire_backup_flow *w, uint32_t member)
+static void note_other_home(const struct firewall *f, struct backup_flow *e,
+			    const struct wire_backup_flow *w, uint32_t member)
 {
 	if (e->member == member)
-		return e->other;
-	return e->flags & BACKUP_ENDED || e->term != w->term || is_void(f, e)
-		       ? 0
-		       : (uint8_t)(e->member + 1);
+		return;
+	e->other = 0;
+	if (e->flags & BACKUP_ENDED || e->term != w->term || is_void(f, e))
+		return;
+	e->other = (uint8_t)(e->member + 1);
+	e->other_boot = e->boot;
+	e->other_epoch = e->epoch;
 }
 
 static void hold_write(struct firewall *f, struct backup_flow *e, const struct wire_backup_flow *w,
@@ -248,7 +251,6 @@ static struct backup_flow *hold(struct firewall *f, const struct wire_backup_flo
 	struct backup_flow *e = flow_table_find(b->flows, &w->key, hash);
 	struct lookup l = {.key = w->key, .hash = flow_table_hash(f->states, &w->key)};
 	struct state *s = home_find(f, &l);
-	uint8_t other;
 
 	node_count(f->node, COUNTER_BACKUP_RECEIVED);
 	if (e && e->flags & BACKUP_ENDED && e->term > w->term &&
@@ -262,15 +264,15 @@ static struct backup_flow *hold(struct firewall *f, const struct wire_backup_flo
 	if (e && !(e->flags & BACKUP_ENDED) && e->term > w->term && e->member != member &&
 	    !is_void(f, e))
 		return NULL;
-	other = e ? other_home(f, e, w, member) : 0;
-	if (!e)
+	if (e)
+		note_other_home(f, e, w, member);
+	else
 		e = flow_table_insert(b->flows, &w->key, hash);
 	if (!e) {
 		node_count(f->node, COUNTER_BACKUP_REFUSED);
 		return NULL;
 	}
 	hold_write(f, e, w, member, epoch);
-	e->other = other;
 	return e;
 }
 
@@ -292,19 +294,19 @@ static void acknowledge(struct firewall *f, uint32_t member, uint32_t seq)
 		f->backup->acks_ns = f->node->now_ns + BACKUP_FLUSH_NS;
 }
 
+/* Its home has no more to do with it. */
 static void hold_end(struct firewall *f, struct backup_flow *e)
 {
-	const struct backup_peer *p;
+	bool another = e->other > 0;
 
-	if (e->other == 0 || !channel_member(f->channel, e->other - 1u)->up) {
-		backup_hold_remove(f, e);
-		return;
+	if (another) {
+		e->member = (uint8_t)(e->other - 1);
+		e->boot = e->other_boot;
+		e->epoch = e->other_epoch;
+		e->other = 0;
 	}
-	e->member = (uint8_t)(e->other - 1);
-	e->other = 0;
-	p = &f->backup->peers[e->member];
-	e->epoch = p->in_epoch;
-	e->boot = p->boot;
+	if (!another || is_void(f, e))
+		backup_hold_remove(f, e);
 }
 
 void backup_held_end(struct firewall *f, struct channel_message *msg)

@@ -99,6 +99,8 @@ static void move_flows(struct firewall *f, const struct params *to, const uint8_
 		if (s->backup)
 			s->backup = (uint8_t)(map[s->backup - 1] + 1);
 	for (uint32_t pos = 0; (e = flow_table_next(b->flows, &pos));) {
+		if (e->other)
+			e->other = (uint8_t)(map[e->other - 1] + 1); /* GONE: none */
 		if (map[e->member] != GONE) {
 			e->member = map[e->member];
 		} else {

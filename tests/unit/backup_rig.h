@@ -103,11 +103,16 @@ static inline struct state *state_at(struct sim *s, unsigned m)
 	return flow_table_find(t, &key, flow_table_hash(t, &key));
 }
 
-static inline bool held_at(struct sim *s, unsigned m)
+static inline struct backup_flow *held_entry(struct sim *s, unsigned m)
 {
 	const struct flow_table *t = fw(s, m)->backup->flows;
 
-	return flow_table_find(t, &key, flow_table_hash(t, &key)) != NULL;
+	return flow_table_find(t, &key, flow_table_hash(t, &key));
+}
+
+static inline bool held_at(struct sim *s, unsigned m)
+{
+	return held_entry(s, m) != NULL;
 }
 
 static inline uint64_t counted(struct sim *s, unsigned m, enum counter c)

@@ -361,6 +361,104 @@ START_TEST(another_backup)
 }
 END_TEST
 
+/* A connection with two homes, both with the same backup, which is returned: each saw the handshake
+ * while members did not hear each other. `first` told of it before `last` did. */
+static unsigned two_homes(struct sim **sim, unsigned *first, unsigned *last)
+{
+	for (unsigned b = 0; b < 3; b++) {
+		struct sim *s = begin(OPTIONS);
+		unsigned x = (b + 1) % 3, y = (b + 2) % 3;
+
+		s->params.loss = 1000;
+		open_by(s, x);
+		seq[0] = 1000;
+		seq[1] = 5000;
+		open_by(s, y);
+		s->params.loss = 0;
+		wait_ms(s, 600);
+		ck_assert(state_at(s, x) && state_at(s, y));
+		if (state_at(s, x)->backup == b + 1 && state_at(s, y)->backup == b + 1) {
+			*sim = s;
+			*first = x;
+			*last = y;
+			return b;
+		}
+		finish(s);
+	}
+	ck_abort_msg("no member is best for both");
+}
+
+/* One of the two is reset; what `b` holds is the other one's from now on, and as good. */
+static void ends_at_one_of_two(bool at_last, void (*meanwhile)(struct sim *s, unsigned stays),
+			       bool lost_then)
+{
+	unsigned first, last, b, ends, stays;
+	struct backup_flow *e;
+	struct sim *s;
+
+	b = two_homes(&s, &first, &last);
+	ends = at_last ? last : first;
+	stays = at_last ? first : last;
+	if (meanwhile)
+		meanwhile(s, stays);
+	ck_assert_uint_eq(segment(s, ends, SIM_OUTSIDE, TCP_RST | TCP_ACK, 0, 0), 1);
+	wait_ms(s, 200);
+	e = held_entry(s, b);
+	ck_assert_ptr_nonnull(e);
+	ck_assert_uint_eq(fw(s, b)->params->members[e->member].id, fw(s, stays)->params->node_id);
+	if (lost_then) {
+		sim_kill(s, stays);
+		wait_ms(s, 2000);
+	}
+	ck_assert_uint_eq(segment(s, b, SIM_INSIDE, TCP_ACK, 100, 0), 1);
+	ck_assert_uint_eq(counted(s, b, COUNTER_BACKUP_PROMOTED), 1);
+	finish(s);
+}
+
+static void in_another_order(struct sim *s, unsigned stays)
+{
+	static const unsigned order[] = {2, 0, 1};
+
+	(void)stays;
+	for (unsigned m = 0; m < 3; m++)
+		sim_reload(s, m, order, 3, OPTIONS);
+}
+
+static void starts_again(struct sim *s, unsigned stays)
+{
+	sim_kill(s, stays);
+	sim_start(s, stays);
+	wait_ms(s, 1000);
+}
+
+START_TEST(two_homes_with_one_backup)
+{
+	ends_at_one_of_two(true, NULL, true);
+	ends_at_one_of_two(false, NULL, true);
+	ends_at_one_of_two(true, in_another_order, true);
+	ends_at_one_of_two(false, in_another_order, true);
+	ends_at_one_of_two(true, starts_again, false);
+}
+END_TEST
+
+/* All that the other one has told is void: nothing is left when the one ends. */
+START_TEST(two_homes_of_which_one_is_void)
+{
+	unsigned first, last, b;
+	struct sim *s;
+
+	b = two_homes(&s, &first, &last);
+	engine_flush(s->members[first].engine, ENGINE_FLUSH_FLOWS, s->now_ns, s->actions);
+	sim_carry_out(s, first);
+	wait_ms(s, 300);
+	ck_assert(held_at(s, b));
+	ck_assert_uint_eq(segment(s, last, SIM_OUTSIDE, TCP_RST | TCP_ACK, 0, 0), 1);
+	wait_ms(s, 200);
+	ck_assert(!held_at(s, b));
+	finish(s);
+}
+END_TEST
+
 START_TEST(switched_off)
 {
 	struct sim *s = begin("backup = false");
@@ -404,6 +502,8 @@ int main(void)
 	tcase_add_test(t, resets_after_it);
 	tcase_add_test(t, flushed_flows_are_void);
 	tcase_add_test(t, another_backup);
+	tcase_add_test(t, two_homes_with_one_backup);
+	tcase_add_test(t, two_homes_of_which_one_is_void);
 	tcase_add_test(t, switched_off);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);
