@@ -2,10 +2,6 @@
 
 #include <assert.h>
 
-#define ROLE_FLAGS                                                                                 \
-	(WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_WANTS | WIRE_ROLE_FORCED |                  \
-	 WIRE_ROLE_OUTER | WIRE_ROLE_BLIND | WIRE_ROLE_SEES)
-
 void wire_put_role(struct wcur *c, const struct wire_role *m)
 {
 	assert(m->n_roles <= PARAMS_DISPATCHERS && m->n_heard <= PARAMS_MEMBERS);
@@ -23,6 +19,8 @@ void wire_put_role(struct wcur *c, const struct wire_role *m)
 		wcur_u16(c, m->heard[i]);
 }
 
+/* Flags that a later version may have are nothing to refuse a message for: nodes that do not
+ * understand each other's roles would all play the dispatcher while they are upgraded in turn. */
 static bool get_one(struct rcur *c, struct wire_role_one *m)
 {
 	m->dispatcher = rcur_u32(c);
@@ -30,7 +28,7 @@ static bool get_one(struct rcur *c, struct wire_role_one *m)
 	m->flags = rcur_u8(c);
 	m->active = rcur_u16(c);
 	m->config = rcur_u32(c);
-	return rcur_ok(c) && m->state < WIRE_ROLE_STATES && (m->flags & ~ROLE_FLAGS) == 0;
+	return rcur_ok(c) && m->state < WIRE_ROLE_STATES;
 }
 
 bool wire_get_role(struct rcur *c, struct wire_role *m)

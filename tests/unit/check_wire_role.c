@@ -79,11 +79,11 @@ START_TEST(impossible)
 		uint8_t value;
 		bool good;
 	} cases[] = {
-		{4, 1, false},	  {4, 3, false},   {4, PARAMS_DISPATCHERS + 1, false},
-		{4, 255, false},  {9, 3, true},	   {9, 4, false},
-		{9, 255, false},  {10, 127, true}, {10, 128, false},
-		{10, 255, false}, {21, 4, false},  {22, 128, false},
-		{29, 2, false},	  {29, 4, false},  {29, 255, false},
+		{4, 1, false},	 {4, 3, false},	  {4, PARAMS_DISPATCHERS + 1, false},
+		{4, 255, false}, {9, 3, true},	  {9, 4, false},
+		{9, 255, false}, {10, 127, true}, {10, 128, true},
+		{10, 255, true}, {21, 4, false},  {22, 128, true},
+		{29, 2, false},	 {29, 4, false},  {29, 255, false},
 	};
 	uint8_t copy[sizeof(role_bytes)];
 	struct wire_role m;
