@@ -198,6 +198,8 @@ check "s4's client has another server" wait_for 5 "answered_by s1 $VIP $jar_numb
 check "and stays there" holds "server=\$(jar $jar_number $VIP name)
 	for i in 1 2 3; do answered_by \$server $VIP $jar_number || return 1; done"
 for name in far far2; do
+	check "connections that have lost their end are reset: nobody waits for long ($name)" \
+		wait_for 20 "! running $name"
 	wait "${lab_pid[$name]}"
 	check "requests under way: no byte that is wrong ($name)" equal $? 0
 	tail -n 1 "$LAB_DIR/$name.log" | cut -c1-200 | indent
@@ -220,6 +222,7 @@ stop l7a KILL
 check "inner notices" wait_for 5 "[ \$(target_state inner l7a) = down ]"
 check "its clients are served" wait_for 5 "answered_by s4 $VIP $jar_number"
 check "l7b forgets what l7a relayed" wait_for 15 "[ -z \"\$(matching l7b from | grep '\"open\"')\" ]"
+check "nobody waits for long" wait_for 20 "! running near"
 wait "${lab_pid[near]}"
 check "requests under way: no byte that is wrong" equal $? 0
 tail -n 1 "$LAB_DIR/near.log" | cut -c1-200 | indent
