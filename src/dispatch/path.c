@@ -350,6 +350,7 @@ static void path_place(struct dispatch *d, struct dispatcher *x, uint16_t i)
 	if (found && !ipaddr_eq(&p->addr, found)) {
 		p->addr = *found;
 		p->has_mac = false;
+		p->unanswered = false;
 		p->hop.neigh = NEIGH_NONE;
 	}
 	path_candidate(d, x, i);

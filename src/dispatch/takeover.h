@@ -135,6 +135,10 @@ bool takeover_doubts(const struct dispatch *d, uint16_t target);
  * this node, which does (static text, NULL = it is not). */
 void takeover_judge_sight(struct dispatch *d, uint32_t dispatcher);
 const char *takeover_better_there(const struct dispatch *d, uint32_t dispatcher, uint8_t flags);
+static inline bool takeover_is_blind(const struct takeover_role *r)
+{
+	return r->lost_servers || r->cut;
+}
 static inline bool takeover_sees(uint8_t flags)
 {
 	return (flags & (WIRE_ROLE_ABLE | WIRE_ROLE_SYNCED | WIRE_ROLE_SEES | WIRE_ROLE_BLIND)) ==

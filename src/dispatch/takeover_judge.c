@@ -250,7 +250,7 @@ bool takeover_worse_here(const struct dispatch *d, uint32_t i)
 	const struct takeover_role *r = &d->takeover->roles[i];
 	uint32_t active = heard_active(d, i);
 
-	return (r->lost_servers || r->cut) && active != CHANNEL_ALL &&
+	return takeover_is_blind(r) && active != CHANNEL_ALL &&
 	       !(said(d, active, i)->flags & WIRE_ROLE_BLIND);
 }
 

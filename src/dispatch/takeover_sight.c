@@ -34,6 +34,8 @@ void takeover_look(struct dispatch *d)
 {
 	uint32_t checked = 0, answers = 0, judged = 0, up = 0;
 
+	if (!takeover_any(d))
+		return;
 	for (uint16_t i = 0; i < d->params->n_targets; i++) {
 		const struct target *t = &d->targets[i];
 
@@ -125,7 +127,7 @@ void takeover_judge_sight(struct dispatch *d, uint32_t i)
 	}
 	if (sees == r->sees && lost == r->lost_servers && cut == r->cut)
 		return;
-	if ((r->lost_servers || r->cut) && !lost && !cut)
+	if (takeover_is_blind(r) && !lost && !cut)
 		r->able_ns = d->node->now_ns; /* take-back-delay begins */
 	r->sees = sees;
 	r->lost_servers = lost;

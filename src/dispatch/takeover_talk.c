@@ -90,7 +90,7 @@ uint8_t takeover_flags(const struct dispatch *d, uint32_t i)
 			 (d->params->dispatchers[i].role == DISPATCH_OUTER ? WIRE_ROLE_OUTER : 0) |
 			 (takeover_synced(d, i) ? WIRE_ROLE_SYNCED : 0) |
 			 (r->sees ? WIRE_ROLE_SEES : 0) |
-			 (r->lost_servers || r->cut ? WIRE_ROLE_BLIND : 0) |
+			 (takeover_is_blind(r) ? WIRE_ROLE_BLIND : 0) |
 			 (r->wants ? WIRE_ROLE_WANTS : 0) |
 			 (r->forced && (r->wants || r->state == WIRE_ROLE_ACTIVE) ? WIRE_ROLE_FORCED
 										  : 0));

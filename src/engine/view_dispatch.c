@@ -131,7 +131,7 @@ static json_t *takeover_object(const struct engine *e, uint32_t i, uint64_t now_
 			 r->other < e->params->n_members ? text(member_name(e->params, r->other))
 							 : json_null(),
 			 "able", r->able, "synced", takeover_synced(&e->dispatch, i), "blind",
-			 r->lost_servers || r->cut, "wants", r->wants, "times_active",
+			 takeover_is_blind(r), "wants", r->wants, "times_active",
 			 (json_int_t)r->n_active, "peers", peers);
 }
 

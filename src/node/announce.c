@@ -193,14 +193,14 @@ static uint64_t announce_gap(const struct node *n, const struct node_address *a)
 
 void node_set_unheard(struct node *n, uint32_t ports)
 {
-	uint32_t new = ports & ~n->unheard_ports;
+	uint32_t fresh = ports & ~n->unheard_ports;
 
 	n->unheard_ports = ports;
-	for (size_t i = n->n_host_addresses; new &&i < n->n_addresses; i++) {
+	for (size_t i = n->n_host_addresses; fresh && i < n->n_addresses; i++) {
 		struct node_address *a = &n->addresses[i];
 		uint64_t due = n->now_ns + ELECTED_LATE_NS;
 
-		if (new & 1u << a->port && a->left == 0 && !a->is_silent && a->due_ns > due)
+		if (fresh & 1u << a->port && a->left == 0 && !a->is_silent && a->due_ns > due)
 			announce_due(n, a, due);
 	}
 }
