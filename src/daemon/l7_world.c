@@ -13,7 +13,9 @@
 #include "daemon/l7.h"
 #include "io/stream.h"
 
-#define TURNS 4 /* each may write some 100 kB */
+/* Each may write some 100 kB: after sixteen the port's buffer has been seen to overflow. After each
+ * single one, small answers would go out one by one. */
+#define TURNS 4
 
 struct l7_watch {
 	struct l7 *l7;

@@ -26,8 +26,6 @@
 #define DEFAULT_MTU 1500
 #define QUEUE 10000 /* frames, for who puts a queueing discipline there */
 
-#define CONGESTION_NAME 16 /* the kernel's */
-
 struct stack {
 	struct netspace *space;
 	struct mnl_socket *host; /* in the namespace that the outer device is in */
@@ -38,7 +36,7 @@ struct stack {
 	struct macaddr outer, inner, gateway;
 	struct ipaddr *addresses;
 	unsigned n_addresses;
-	char congestion[CONGESTION_NAME];
+	char congestion[STACK_CONGESTION];
 };
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -469,16 +467,7 @@ struct macaddr stack_gateway_mac(const struct stack *s)
 	return s->gateway;
 }
 
-int stack_set_congestion(struct stack *s, const char *name)
-{
-	int rc = strlen(name) < sizeof(s->congestion) ? stack_try_congestion(s, name) : -ENOENT;
-
-	if (rc == 0)
-		snprintf(s->congestion, sizeof(s->congestion), "%s", name);
-	return rc;
-}
-
-const char *stack_congestion(const struct stack *s)
+char *stack_congestion(struct stack *s)
 {
 	return s->congestion;
 }

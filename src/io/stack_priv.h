@@ -8,9 +8,8 @@
 #include "io/stack.h"
 
 struct netspace *stack_space(struct stack *s);
-/* "" = the namespace's */
-const char *stack_congestion(const struct stack *s);
-/* Whether a socket of the stack can have it: 0 or negative errno. */
-int stack_try_congestion(struct stack *s, const char *name);
+/* Of the sockets that are made, STACK_CONGESTION bytes; "" = the namespace's. */
+char *stack_congestion(struct stack *s);
+#define STACK_CONGESTION 16 /* TCP_CA_NAME_MAX of the kernel */
 
 #endif

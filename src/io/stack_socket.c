@@ -126,12 +126,19 @@ int stack_socket(struct stack *s, const struct stack_socket_request *r)
 	return fd;
 }
 
-int stack_try_congestion(struct stack *s, const char *name)
+int stack_set_congestion(struct stack *s, const char *name)
 {
-	int fd = make(s, AF_INET), rc = fd < 0 ? fd : set_congestion(fd, name);
+	int fd, rc;
 
-	if (fd >= 0)
-		close(fd);
+	if (strlen(name) >= STACK_CONGESTION)
+		return -ENOENT;
+	fd = make(s, AF_INET);
+	if (fd < 0)
+		return fd;
+	rc = set_congestion(fd, name);
+	close(fd);
+	if (rc == 0)
+		memcpy(stack_congestion(s), name, strlen(name) + 1);
 	return rc;
 }
 
