@@ -285,7 +285,7 @@ static const struct schema_option service_options[] = {
 	BOOL("forwarded-believe", service_params, l7.forwarded_believe, 0, false),
 	BOOL("proxy-protocol", service_params, l7.proxy_protocol, 0, false),
 	WORD("relay", service_params, l7.relay, 0, L7_RELAY_NONE, relay_words, L7_RELAY_NONE),
-	NUMBER("max-idle", service_params, l7.max_idle, 0, 0, 65536, 64),
+	NUMBER("max-idle", service_params, l7.max_idle, 0, 0, 65536, 1024),
 	NUMBER("max-queue", service_params, l7.max_queue, 0, 0, 65536, 1024),
 #define L7_TIMEOUT_OPTION(field, key, def)                                                         \
 	TIME(key, service_params, l7.field##_ms, 0, 10, 168 * HOUR, def),

@@ -51,6 +51,8 @@ struct daemon_port {
 	unsigned offload_repairs;
 	bool offload_said;
 	struct engine_link link;
+	uint8_t turns, turns_between; /* loop_drain: since it was read, until it is */
+	uint64_t rx_bytes;
 	uint32_t n_tx;
 	struct frame tx[ACTIONS_FRAMES]; /* frames of one call that leave by this port */
 };
@@ -112,8 +114,8 @@ int loop_open_cluster(struct daemon *d);
 void loop_close_cluster(struct daemon *d);
 void loop_carry_out(struct daemon *d);
 void loop_arm(struct daemon *d);
-/* Frames that wait at the port now, up to a few batches. */
-void loop_drain(struct daemon *d, uint16_t port);
+/* After each turn of other work, while more of it waits: takes what has come by ports meanwhile. */
+void loop_drain(struct daemon *d);
 void loop_attach_port(struct daemon *d, struct daemon_port *p);
 void loop_detach_port(struct daemon *d, struct daemon_port *p, const char *why);
 void loop_attach_cluster(struct daemon *d);

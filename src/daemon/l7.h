@@ -41,9 +41,8 @@ struct l7 {
 	struct stack *servers; /* NULL when nothing goes by MAC */
 	struct l7_leg *legs;   /* by descriptor */
 	int n_legs;
-	uint32_t news;	/* of the engine's, that the proxy was told of */
-	uint32_t turns; /* of connections */
-	bool asks;	/* the engine has something to send */
+	uint32_t news; /* of the engine's, that the proxy was told of */
+	bool asks;     /* the engine has something to send */
 	struct proxy *proxy;
 	struct proxy_change *change; /* of a reload that is under way */
 	struct event *timer;	     /* of the proxy; also brings paused listeners back */

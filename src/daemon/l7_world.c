@@ -13,10 +13,6 @@
 #include "daemon/l7.h"
 #include "io/stream.h"
 
-/* Each may write some 100 kB: after sixteen the port's buffer has been seen to overflow. After each
- * single one, small answers would go out one by one. */
-#define TURNS 4
-
 struct l7_watch {
 	struct l7 *l7;
 	struct proxy_watch *watch;
@@ -37,13 +33,11 @@ static void watch_ready(struct l7_watch *lw, struct event *event, uint8_t what)
 	l->daemon->rounds++;
 	l7_listen_pace(l);
 	l7_arm(l);
-	/* What was written lies in front of the stacks' ports now. Taken every few turns, the
-	 * frames of all connections together never fill the port's buffer, and what TCP measures is
-	 * the way to the client, not a queue in here. */
-	if (++l->turns % TURNS != 0)
-		return;
-	loop_drain(l->daemon, l->daemon->params->stack_port);
-	loop_drain(l->daemon, l->daemon->params->legs_port);
+	/* What was written lies in front of the stacks' ports now, and at the others wait answers
+	 * to what was sent. Taken every few turns, the frames of all connections together never
+	 * fill a port's buffer, and what TCP measures, here and at servers, is the way to the other
+	 * end, not a queue in here. */
+	loop_drain(l->daemon);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *arg)

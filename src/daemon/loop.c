@@ -114,8 +114,10 @@ static int loop_port_batch(struct daemon *d, struct daemon_port *p)
 	}
 	if (n == 0)
 		return 0;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		frames[i].port = p->index;
+		p->rx_bytes += frames[i].len;
+	}
 	engine_frames(d->engine, frames, (unsigned)n, daemon_now_ns(), d->actions);
 	loop_carry_out(d);
 	port_release(p->port);
@@ -143,15 +145,42 @@ static void loop_port_readable(evutil_socket_t fd, short what, void *arg)
 	loop_arm(d);
 }
 
-void loop_drain(struct daemon *d, uint16_t port)
-{
-	int n = PORT_BATCH;
+/* A port that had little to give is left alone for longer, so that small frames come in batches; of
+ * one that fills quickly nothing is to be lost. Never for long: to TCP that would be a slow link.
+ */
+#define DRAIN_FEW (32U << 10)
+#define DRAIN_MANY (128U << 10)
+#define DRAIN_TURNS 15
 
-	if (port == PARAMS_NO_PORT || !d->ports[port].event)
-		return;
-	for (int i = 0; i < LOOP_BATCHES && n == PORT_BATCH; i++)
-		n = loop_port_batch(d, &d->ports[port]);
-	loop_arm(d);
+static void loop_drain_port(struct daemon *d, struct daemon_port *p)
+{
+	uint64_t before = p->rx_bytes, bytes;
+	int n = 1;
+
+	for (int i = 0; i < LOOP_BATCHES && n > 0; i++)
+		n = loop_port_batch(d, p);
+	bytes = p->rx_bytes - before;
+	if (bytes < DRAIN_FEW && p->turns_between < DRAIN_TURNS)
+		p->turns_between = (uint8_t)(2 * p->turns_between + 1);
+	else if (bytes > DRAIN_MANY)
+		p->turns_between /= 2;
+	p->turns = 0;
+}
+
+void loop_drain(struct daemon *d)
+{
+	bool any = false;
+
+	for (uint16_t i = 0; i < d->params->n_ports; i++) {
+		struct daemon_port *p = &d->ports[i];
+
+		if (!p->event || p->turns++ < p->turns_between)
+			continue;
+		loop_drain_port(d, p);
+		any = true;
+	}
+	if (any)
+		loop_arm(d);
 }
 
 static bool loop_is_file(const struct daemon *d, const struct daemon_port *p)

@@ -80,7 +80,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(p->legs_port, PARAMS_NO_PORT);
 	ck_assert(!s->l7.forwarded_believe);
 	ck_assert(!s->l7.proxy_protocol);
-	ck_assert_uint_eq(s->l7.max_idle, 64);
+	ck_assert_uint_eq(s->l7.max_idle, 1024);
 	ck_assert_uint_eq(s->l7.max_queue, 1024);
 #define IS_DEFAULT(field, key, def) ck_assert_uint_eq(s->l7.field##_ms, def);
 	L7_TIMEOUT_LIST(IS_DEFAULT)
