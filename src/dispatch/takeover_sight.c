@@ -34,8 +34,6 @@ void takeover_look(struct dispatch *d)
 {
 	uint32_t checked = 0, answers = 0, judged = 0, up = 0;
 
-	if (!takeover_any(d))
-		return;
 	for (uint16_t i = 0; i < d->params->n_targets; i++) {
 		const struct target *t = &d->targets[i];
 
