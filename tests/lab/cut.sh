@@ -10,34 +10,17 @@ SW_SERVERS=3
 SW_CLUSTER=1
 SW_TAKEOVER=1
 . "$LAB_TESTS/topo_sandwich.sh"
+. "$LAB_TESTS/roles.sh"
 dp_cluster='hello-interval = "100ms" dead-after = "400ms"'
 OPTIONS='algorithm = "round-robin" probe-interval = "100ms" take-back-delay = "1s"'
 CHECK='check = "tcp" check-port = 80 check-interval = "200ms" check-timeout = "400ms" check-fall = 3'
 
-is() { [ "$(role_of "$1" "$2")" = "$3" ]; }
-synced() { json "$1" show dispatchers | jq -e '[.dispatchers[].takeover.synced] | all'; }
-both_home() {
-	is outer outer active && is inner inner active && is outer inner standby &&
-		is inner outer standby && synced outer && synced inner
-}
-settled() { wait_for "${1:-20}" both_home; }
 roles_are() { # DISPATCHER NODE
 	local other=inner
 	[ "$2" = inner ] && other=outer
 	is "$2" "$1" active && is "$other" "$1" standby
 }
-connections=(d1 d2 d3 d4 d5 d6)
-all_begin() {
-	local name
-	for name in d1 d2 d3 d4; do drip_start $name $VIP || return 1; done
-	drip_start d5 $VIP6 && drip_start d6 "$(vip 1)"
-}
-all_live() {
-	local name
-	for name in "${connections[@]}"; do
-		drip_lives "$name" 10 || { echo "$name does not go on"; return 1; }
-	done
-}
+BEGIN="d1=$VIP d2=$VIP d3=$VIP d4=$VIP d5=$VIP6 d6=$(vip 1)"
 some_ended() {
 	local name
 	for name in "${connections[@]}"; do
@@ -79,7 +62,7 @@ must "they start" dp_start outer inner
 must "each plays its own, and has the other's tables" settled
 must "firewalls are up" wait_for 10 "paths_up outer 3 && paths_up inner 3"
 must "both see the servers" wait_for 10 "targets_up inner 3 && targets_up outer 3"
-must "connections" all_begin
+must "connections" connections_begin $BEGIN
 check "they live" all_live
 
 title "a server dies: its connections end, the roles stay"
@@ -89,8 +72,8 @@ check "its connections were reset" wait_for 10 some_ended
 must "it comes back" farm_return web3
 check "up" wait_for 10 "targets_up inner 3 && targets_up outer 3"
 check "inner plays inner" roles_are inner inner
-for name in "${connections[@]}"; do stop "$name" TERM; done
-must "connections again" all_begin
+connections_end
+must "connections again" connections_begin $BEGIN
 resets=$(counter inner flows-reset) && resets=$((resets + $(counter outer flows-reset)))
 
 title "inner's cable to the servers is dead"
@@ -136,7 +119,7 @@ check "every connection goes on" all_live
 title "the end"
 check "no connection was reset all the while" equal \
 	"$(($(counter inner flows-reset) + $(counter outer flows-reset)))" "$resets"
-for name in "${connections[@]}"; do stop "$name" TERM; done
+connections_end
 check "no firewall saw a packet of another's flow" fw_none_wrong
 check "they end cleanly" dp_end
 finish

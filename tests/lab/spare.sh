@@ -12,19 +12,11 @@ SW_TAKEOVER=1
 SW_SPARES=spare
 SW_MAC=1
 . "$LAB_TESTS/topo_sandwich.sh"
+. "$LAB_TESTS/roles.sh"
 dp_cluster='hello-interval = "100ms" dead-after = "400ms"'
 OPTIONS='algorithm = "round-robin" probe-interval = "100ms" take-back-delay = "1s"'
 NODES='outer inner spare'
 
-is() { [ "$(role_of "$1" "$2")" = "$3" ]; }
-has_tables() { json "$1" show dispatchers | jq -e '[.dispatchers[].takeover.synced] | all'; }
-both_home() {
-	local node
-	is outer outer active && is inner inner active && is spare outer standby &&
-		is spare inner standby || return 1
-	for node in $NODES; do has_tables $node || return 1; done
-}
-settled() { wait_for 20 both_home; }
 plays_both() { is "$1" outer active && is "$1" inner active; }
 one_plays_each() {
 	local node n d
@@ -34,18 +26,6 @@ one_plays_each() {
 			running $node && is $node $d active && n=$((n + 1))
 		done
 		[ $n = 1 ] || return 1
-	done
-}
-connections=(d1 d2 d3 n1 s1)
-all_begin() {
-	local name
-	for name in d1 d2 d3; do drip_start $name $VIP || return 1; done
-	drip_start n1 "$(vip 1)" && drip_start s1 $VIP6
-}
-all_live() {
-	local name
-	for name in "${connections[@]}"; do
-		drip_lives "$name" 10 || { echo "$name does not go on"; return 1; }
 	done
 }
 resets() {
@@ -75,7 +55,7 @@ service \"nat\" {
 $(sw_targets web1 web2)"
 must "they start" dp_start $NODES
 must "outer and inner play their own, the third has all the tables" settled
-must "connections" all_begin
+must "connections" connections_begin d1=$VIP d2=$VIP d3=$VIP n1="$(vip 1)" s1=$VIP6
 check "they live" all_live
 
 title "outer is lost, then inner"
@@ -116,7 +96,7 @@ check "every connection goes on" all_live
 check "nothing was ever reset" equal "$(resets)" 0
 
 title "the end"
-for name in "${connections[@]}"; do stop "$name" TERM; done
+connections_end
 check "no firewall saw a packet of another's flow" fw_none_wrong
 check "they end cleanly" dp_end
 finish

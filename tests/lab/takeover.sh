@@ -10,17 +10,10 @@ SW_SERVERS=2
 SW_CLUSTER=1
 SW_TAKEOVER=1
 . "$LAB_TESTS/topo_sandwich.sh"
+. "$LAB_TESTS/roles.sh"
 dp_cluster='hello-interval = "100ms" dead-after = "400ms"'
 OPTIONS='algorithm = "round-robin" probe-interval = "100ms" take-back-delay = "1s"'
 
-# is NODE DISPATCHER STATE
-is() { [ "$(role_of "$1" "$2")" = "$3" ]; }
-synced() { json "$1" show dispatchers | jq -e '[.dispatchers[].takeover.synced] | all'; }
-both_home() {
-	is outer outer active && is inner inner active && is outer inner standby &&
-		is inner outer standby && synced outer && synced inner
-}
-settled() { wait_for 20 both_home; }
 # One active node for each dispatcher, as the nodes themselves say.
 actives() { # DISPATCHER
 	local n=0 node
@@ -28,19 +21,6 @@ actives() { # DISPATCHER
 		! running "$node" || ! is "$node" "$1" active || n=$((n + 1))
 	done
 	echo $n
-}
-connections=(d1 d2 d3 d4 n1 n2 s1 s2)
-all_begin() {
-	local name
-	for name in d1 d2 d3 d4; do drip_start $name $VIP || return 1; done
-	for name in n1 n2; do drip_start $name "$(vip 1)" || return 1; done
-	drip_start s1 $VIP6 && drip_start s2 "$(vip6 1)"
-}
-all_live() {
-	local name
-	for name in "${connections[@]}"; do
-		drip_lives "$name" 10 || { echo "$name does not go on"; return 1; }
-	done
 }
 # The MAC address that HOST has of ADDRESS is that of NODE's device.
 knows() { # HOST ADDRESS NODE DEVICE
@@ -89,7 +69,8 @@ must "they start" dp_start outer inner
 must "each plays its own, and has the other's tables" settled
 check "firewalls are up" wait_for 10 "paths_up outer 3 && paths_up inner 3"
 check "show dispatchers says who" holds "ctl outer show dispatchers | grep -q 'standby for inner'"
-check "connections" all_begin
+check "connections" connections_begin d1=$VIP d2=$VIP d3=$VIP d4=$VIP n1="$(vip 1)" n2="$(vip 1)" \
+	s1=$VIP6 s2="$(vip6 1)"
 check "they live" all_live
 
 for dying in outer inner; do
@@ -145,7 +126,7 @@ check "new connections work" get $VIP name
 check "and IPv6" get $VIP6 name
 
 title "the end"
-for name in "${connections[@]}"; do stop "$name" TERM; done
+connections_end
 check "no firewall saw a packet of another's flow" fw_none_wrong
 check "they end cleanly" dp_end
 finish
