@@ -285,18 +285,21 @@ static void judge_standby(struct dispatch *d, uint32_t i)
 {
 	struct takeover_role *r = &d->takeover->roles[i];
 	uint32_t active = heard_active(d, i), from = handed_over_by(d, i);
-	bool wants;
+	bool wants, read;
 
 	if (r->leaving)
 		return;
 	if (active != CHANNEL_ALL)
 		r->other = active; /* who will be missed */
-	if (active == CHANNEL_ALL && from != CHANNEL_ALL) {
+	/* What waits to be read is younger than what was: by now another may play it, or have taken
+	 * back what it had handed over. */
+	read = d->node->now_ns >= d->takeover->listen_ns;
+	if (active == CHANNEL_ALL && from != CHANNEL_ALL && read) {
 		takeover_activate(d, i, from, "active: it was handed over");
 		return;
 	}
-	if (active == CHANNEL_ALL && d->node->now_ns >= d->takeover->listen_ns &&
-	    d->node->now_ns >= r->successor_ns && !hearsay_active(d, i) && is_best(d, i, false)) {
+	if (active == CHANNEL_ALL && read && d->node->now_ns >= r->successor_ns &&
+	    !hearsay_active(d, i) && is_best(d, i, false)) {
 		takeover_activate(d, i, r->other, activation_reason(r));
 		return;
 	}

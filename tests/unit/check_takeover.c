@@ -195,6 +195,35 @@ START_TEST(handed_to_this_node)
 }
 END_TEST
 
+/* It was, while this process stood still; what was said afterwards lies behind that in the socket.
+ */
+START_TEST(handed_over_and_taken_back_meanwhile)
+{
+	standby(2);
+	hold_up(DEAD);
+	ck_assert_int_eq(state(), WIRE_ROLE_WAITING);
+	say(2, WIRE_ROLE_ACTIVE, BOTH, 3);
+	say(2, WIRE_ROLE_YIELDING, BOTH, 2);
+	ck_assert_int_ne(state(), WIRE_ROLE_ACTIVE);
+	say(2, WIRE_ROLE_ACTIVE, BOTH, 3);
+	run_to(at() + HELLO);
+	ck_assert_int_eq(state(), WIRE_ROLE_STANDBY);
+	ck_assert_uint_eq(role()->n_active, 0);
+}
+END_TEST
+
+START_TEST(handed_over_meanwhile)
+{
+	standby(2);
+	hold_up(DEAD);
+	say(2, WIRE_ROLE_ACTIVE, BOTH, 3);
+	say(2, WIRE_ROLE_YIELDING, BOTH, 2);
+	run_to(at() + 10);
+	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
+	ck_assert_str_eq(role()->why, "active: it was handed over");
+}
+END_TEST
+
 /* The preferred one does not run ahead of whom it was handed to. */
 START_TEST(handed_to_another)
 {
@@ -463,6 +492,8 @@ int main(void)
 		late_tick_listens_first,
 		always_a_little_late,
 		handed_to_this_node,
+		handed_over_and_taken_back_meanwhile,
+		handed_over_meanwhile,
 		handed_to_another,
 		leaves_to_the_best,
 		leaves_to_nobody,
