@@ -376,11 +376,15 @@ bool request_misdirected(struct proxy *p, struct session *s)
 {
 	uint16_t target;
 
-	if (p->head.status != MISDIRECTED || !l7_is_relay(s->target) || s->up.lost || s->x.retried)
+	if (p->head.status != MISDIRECTED || !l7_is_relay(s->target))
 		return false;
 	target = other_place(p, s);
 	if (target == PARAMS_NONE)
 		return false;
+	if (s->up.lost || s->x.retried) {
+		s->x.next = target;
+		return false;
+	}
 	take_back(p, s);
 	place_other(p, s, target);
 	return true;

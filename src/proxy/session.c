@@ -201,6 +201,7 @@ static void began(struct proxy *p, struct session *s)
 	s->x = (struct exchange){.began_ns = p->now_ns,
 				 .wall_ms = p->world.wall_ms(p->world.arg),
 				 .stick = PARAMS_NONE,
+				 .next = PARAMS_NONE,
 				 .queue_us = ACCESS_LOG_UNKNOWN,
 				 .connect_us = ACCESS_LOG_UNKNOWN,
 				 .first_byte_us = ACCESS_LOG_UNKNOWN};
@@ -531,6 +532,7 @@ void sessions_remap(struct proxy *p, const struct proxy_map *m)
 		s->pool = proxy_map_service(m, s->pool);
 		s->target = proxy_map_target(m, s->target);
 		s->x.stick = proxy_map_target(m, s->x.stick);
+		s->x.next = proxy_map_target(m, s->x.next);
 		s->relay = s->relay != PARAMS_NONE ? m->members[s->relay] : PARAMS_NONE;
 		if (s->wish.state == WISH_NONE) {
 			s->wish.service = proxy_map_service(m, s->wish.service);

@@ -86,6 +86,7 @@ struct exchange {
 	uint8_t n_places;   /* targets tried */
 	uint16_t status;    /* as sent */
 	uint16_t stick;	    /* the target that a cookie names and that is fit, or PARAMS_NONE */
+	uint16_t next;	    /* the target for the client's next request, or PARAMS_NONE */
 	bool renew;	    /* the cookie is right, but old */
 	bool leave;	    /* it is right for another route */
 	bool by_mac;	    /* the target is reached as the client, at the address it asked for */
@@ -184,7 +185,7 @@ bool request_again(struct proxy *p, struct session *s);
 bool request_stranded(struct proxy *p, struct session *s);
 /* p->head is the response's. True: a relay's, which says that the server of the cookie is not to be
  * had there, so none has seen the request; and another has got it. That is so when all that was
- * sent of it is still here, and there is one. */
+ * sent of it is still here, and there is one. Otherwise x.next is who it is next time. */
 bool request_misdirected(struct proxy *p, struct session *s);
 
 /* --- sticky.c --- */

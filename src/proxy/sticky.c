@@ -227,17 +227,18 @@ static bool sets_cookie(const struct http_head *h, struct text name)
 	return false;
 }
 
-static void token_make(struct proxy *p, const struct session *s, char token[COOKIE_TOKEN + 1])
+static void token_make(struct proxy *p, const struct session *s, uint16_t target,
+		       char token[COOKIE_TOKEN + 1])
 {
-	struct cookie_token t = {.server = p->target_ids[s->target],
+	struct cookie_token t = {.server = p->target_ids[target],
 				 .expires_s = wall_s(p) + age_s(session_rules(p, s)),
 				 .salt = p->salt++};
 
 	cookie_token_make(token, &p->services[s->service].keys, &t);
 }
 
-static void insert(struct proxy *p, struct session *s, struct http_response_edit *e,
-		   struct sticky *room)
+static void insert(struct proxy *p, struct session *s, uint16_t target,
+		   struct http_response_edit *e, struct sticky *room)
 {
 	const struct l7_params *l7 = session_rules(p, s);
 	struct wcur w = wcur_init(room->lines, sizeof(room->lines));
@@ -246,7 +247,7 @@ static void insert(struct proxy *p, struct session *s, struct http_response_edit
 				    .domain = {l7->cookie_domain, strlen(l7->cookie_domain)},
 				    .secure = l7->cookie_secure};
 
-	token_make(p, s, room->token);
+	token_make(p, s, target, room->token);
 	c.value = (struct text){room->token, COOKIE_TOKEN};
 	http_write_set_cookie(&w, &c);
 	if (!wcur_ok(&w))
@@ -259,17 +260,17 @@ void sticky_edit(struct proxy *p, struct session *s, const struct http_head *h,
 		 struct http_response_edit *e, struct sticky *room)
 {
 	const struct l7_params *l7 = session_rules(p, s);
+	uint16_t target = s->x.next != PARAMS_NONE ? s->x.next : s->target;
 
 	/* The sorry server keeps nobody. */
-	if (s->service == PARAMS_NONE || s->pool == PARAMS_NONE || s->target == PARAMS_NONE ||
-	    l7_is_relay(s->target) || p->services[s->service].keys.n == 0 ||
-	    !serves(p, s->pool, s->target))
+	if (s->service == PARAMS_NONE || s->pool == PARAMS_NONE || target == PARAMS_NONE ||
+	    l7_is_relay(target) || p->services[s->service].keys.n == 0 ||
+	    !serves(p, s->pool, target))
 		return;
-	if (l7->cookie == L7_COOKIE_INSERT && !s->x.leave &&
-	    (s->x.stick != s->target || s->x.renew))
-		insert(p, s, e, room);
+	if (l7->cookie == L7_COOKIE_INSERT && !s->x.leave && (s->x.stick != target || s->x.renew))
+		insert(p, s, target, e, room);
 	if (l7->cookie == L7_COOKIE_PREFIX && sets_cookie(h, cookie_name(l7))) {
-		token_make(p, s, room->token);
+		token_make(p, s, target, room->token);
 		e->prefix_name = cookie_name(l7);
 		e->prefix_token = (struct text){room->token, COOKIE_TOKEN};
 		session_count(p, s, cookie_made, 1);

@@ -228,8 +228,8 @@ END_TEST
 
 /* proves: HD-17 HD-18 */
 /* Who is connected to the server says that it is not to be had: 0: one of this node's serves, with
- * a new cookie; 1: also what is not idempotent; 2: not what has not been kept; 3: nor where no
- * other is; 4: what a server itself says passes. */
+ * a new cookie; 1: also what is not idempotent; 2: not what has not been kept, but the client gets
+ * the cookie for the next time; 3: nor where no other is; 4: what a server itself says passes. */
 START_TEST(the_server_is_not_there)
 {
 	static char text[100000], rest[65536];
@@ -247,7 +247,8 @@ START_TEST(the_server_is_not_there)
 	world_expect(w, relay, text);
 	world_send(w, relay, MISDIRECTED);
 	if (_i == 2 || _i == 3) {
-		world_expect_start(w, client, "HTTP/1.1 421", NULL);
+		world_expect_start(w, client, "HTTP/1.1 421", rest);
+		ck_assert_int_eq(strstr(rest, "Set-Cookie: SRV=") != NULL, _i == 2);
 		ck_assert_uint_eq(w->targets[a].n_connects, 0);
 		world_free(w);
 		return;
