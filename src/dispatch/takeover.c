@@ -143,9 +143,12 @@ static uint64_t takeover_due(const struct dispatch *d)
 
 	if (t->listen_ns > now)
 		next = earlier(next, t->listen_ns);
-	for (uint32_t m = 0; m < d->params->n_members; m++)
+	for (uint32_t m = 0; m < d->params->n_members; m++) {
 		if (t->peers[m].heard && t->peers[m].heard_ns + takeover_dead_ns(d) > now)
 			next = earlier(next, t->peers[m].heard_ns + takeover_dead_ns(d));
+		if (takeover_says_by(d, m) > now)
+			next = earlier(next, takeover_says_by(d, m));
+	}
 	for (uint32_t i = 0; i < d->n_dispatchers; i++) {
 		const struct takeover_role *r = &t->roles[i];
 

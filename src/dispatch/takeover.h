@@ -166,6 +166,8 @@ uint64_t takeover_hello_ns(const struct dispatch *d);
 uint32_t takeover_rank(const struct dispatcher_params *p, uint32_t member);
 /* The member was heard within dead-after and has that dispatcher. */
 bool takeover_fresh(const struct dispatch *d, uint32_t member, uint32_t dispatcher);
+/* When a member that has come up has to have said what it plays; 0 = it has, or is not up. */
+uint64_t takeover_says_by(const struct dispatch *d, uint32_t member);
 /* Node id of who plays it as far as this node itself hears, 0 = nobody. */
 uint16_t takeover_active_id(const struct dispatch *d, uint32_t dispatcher);
 /* What this node says of itself: WIRE_ROLE_ABLE and the others. */

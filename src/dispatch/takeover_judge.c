@@ -153,6 +153,18 @@ static bool hearsay_active(const struct dispatch *d, uint32_t i)
 	return false;
 }
 
+/* Another has come into the cluster, or back into it, just now, and has had no time yet to say what
+ * it plays. */
+static bool has_yet_to_say(const struct dispatch *d, uint32_t i)
+{
+	const struct dispatcher_params *p = &d->params->dispatchers[i];
+
+	for (uint32_t k = 0; k < p->n_nodes; k++)
+		if (d->node->now_ns < takeover_says_by(d, p->nodes[k]))
+			return true;
+	return false;
+}
+
 /* The active one has handed it to this node. */
 static uint32_t handed_over_by(const struct dispatch *d, uint32_t i)
 {
@@ -299,7 +311,7 @@ static void judge_standby(struct dispatch *d, uint32_t i)
 		return;
 	}
 	if (active == CHANNEL_ALL && read && d->node->now_ns >= r->successor_ns &&
-	    !hearsay_active(d, i) && is_best(d, i, false)) {
+	    !hearsay_active(d, i) && !has_yet_to_say(d, i) && is_best(d, i, false)) {
 		takeover_activate(d, i, r->other, activation_reason(r));
 		return;
 	}

@@ -82,6 +82,16 @@ bool takeover_fresh(const struct dispatch *d, uint32_t member, uint32_t dispatch
 	       d->node->now_ns - p->heard_ns < takeover_dead_ns(d);
 }
 
+uint64_t takeover_says_by(const struct dispatch *d, uint32_t member)
+{
+	const struct channel_member *m = channel_member(d->channel, member);
+	const struct takeover_peer *p = &d->takeover->peers[member];
+
+	if (!m->up || member == d->params->self || (p->heard && p->heard_ns >= m->since_ns))
+		return 0;
+	return m->since_ns + takeover_hello_ns(d);
+}
+
 uint8_t takeover_flags(const struct dispatch *d, uint32_t i)
 {
 	const struct takeover_role *r = &d->takeover->roles[i];

@@ -229,6 +229,13 @@ uint16_t neigh_due(struct neigh_table *t, uint64_t now_ns, bool *ask, bool *fail
 	return NEIGH_NONE;
 }
 
+void neigh_unasked(struct neigh *n)
+{
+	n->state = n->state == NEIGH_PROBE ? NEIGH_REACHABLE : NEIGH_FREE; /* since_ns is old */
+	n->tries = 0;
+	n->due_ns = UINT64_MAX;
+}
+
 void neigh_reset_port(struct neigh_table *t, uint16_t port)
 {
 	for (uint16_t i = 0; i < t->used; i++) {

@@ -84,6 +84,10 @@ bool neigh_learn(struct neigh *n, const struct macaddr *mac, uint64_t now_ns);
  * *failed (drop what waits); NEIGH_NONE when nothing is due. *next = when to call again. */
 uint16_t neigh_due(struct neigh_table *t, uint64_t now_ns, bool *ask, bool *failed, uint64_t *next);
 
+/* One that was to be asked (NEIGH_PROBE, NEIGH_INCOMPLETE) could not be: it is as it was before,
+ * and is asked with the next use. */
+void neigh_unasked(struct neigh *n);
+
 /* Forget everything learnt on a port that went down. The owner has emptied the queues. */
 void neigh_reset_port(struct neigh_table *t, uint16_t port);
 uint16_t neigh_capacity(const struct neigh_table *t);

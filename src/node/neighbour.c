@@ -170,6 +170,16 @@ static void neighbour_in_vain(struct node *n, struct neigh *e)
 	}
 }
 
+/* There is no address to ask from, as on a node that only stands by: silence says nothing. */
+static void neighbour_not_asked(struct node *n, struct neigh *e)
+{
+	bool waits = !neigh_usable(e);
+
+	neigh_unasked(e);
+	if (waits)
+		neighbour_in_vain(n, e);
+}
+
 uint64_t neighbour_tick(struct node *n)
 {
 	bool ask, failed;
@@ -178,6 +188,10 @@ uint64_t neighbour_tick(struct node *n)
 
 	while ((i = neigh_due(n->neighbours, n->now_ns, &ask, &failed, &next)) != NEIGH_NONE) {
 		struct neigh *e = neigh_at(n->neighbours, i);
+		if (ask && !node_source(n, e->port, &e->addr)) {
+			neighbour_not_asked(n, e);
+			continue;
+		}
 		if (ask)
 			neighbour_ask(n, e);
 		if (failed)

@@ -483,6 +483,64 @@ START_TEST(failed_neighbour_is_told_at_once)
 }
 END_TEST
 
+/* Another node has the addresses of that port, or this one again. */
+static void silence(struct rig *r, unsigned port, bool silent)
+{
+	node_begin(&r->engine->node, r->now_ns, r->actions);
+	node_set_roles(&r->engine->node, 1u << port, silent ? 1u << port : 0, 0);
+	rig_collect(r);
+	rig_clear(r);
+}
+
+/* One that has not been asked has not failed to answer (HD-23). */
+START_TEST(neighbour_is_not_asked)
+{
+	struct rig *r = rig_new("", PASS);
+	struct rig_packet p = _i ? udp6 : udp4;
+
+	rig_send(r, INSIDE, &p);
+	rig_only(r, OUTSIDE);
+	r->answer = false;
+	silence(r, OUTSIDE, true);
+	rig_wait(r, 31000); /* the answer is too old to go by it unasked */
+	for (unsigned i = 0; i < 5; i++) {
+		rig_clear(r);
+		rig_send(r, INSIDE, &p);
+		rig_only(r, OUTSIDE);
+		rig_wait(r, 1000);
+	}
+	ck_assert_dropped(r, DROP_NEIGHBOUR_FAILED, 0);
+	silence(r, OUTSIDE, false);
+	rig_clear(r);
+	rig_send(r, INSIDE, &p); /* asked when there is an address, it does fail */
+	rig_wait(r, 1500);
+	rig_send(r, INSIDE, &p);
+	ck_assert_dropped(r, DROP_NEIGHBOUR_FAILED, 1);
+	rig_free(r);
+}
+END_TEST
+
+/* What waits for one that cannot be asked waits in vain; asked with the next use, it answers. */
+START_TEST(unknown_neighbour_is_not_asked)
+{
+	struct rig *r = rig_new("", PASS);
+	struct rig_packet p = _i ? udp6 : udp4;
+
+	silence(r, OUTSIDE, true);
+	rig_send(r, INSIDE, &p);
+	ck_assert_uint_eq(engine_held(r->engine), 1);
+	rig_wait(r, 500);
+	ck_assert_uint_eq(engine_held(r->engine), 0);
+	ck_assert_dropped(r, DROP_NEIGHBOUR_FAILED, 1);
+	silence(r, OUTSIDE, false);
+	rig_clear(r);
+	rig_send(r, INSIDE, &p);
+	rig_only(r, OUTSIDE);
+	ck_assert_dropped(r, DROP_NEIGHBOUR_FAILED, 1);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(scan_does_not_stop_known_flows)
 {
 	struct rig *r = rig_new("", "firewall { originate-rate = 0 rule \"all\" { action = "
@@ -1013,6 +1071,8 @@ static void add_routing(TCase *t)
 	tcase_add_loop_test(t, super_frame_too_big, 0, 2);
 	tcase_add_loop_test(t, packets_wait_in_order, 0, 2);
 	tcase_add_loop_test(t, neighbour_does_not_answer, 0, 2);
+	tcase_add_loop_test(t, neighbour_is_not_asked, 0, 2);
+	tcase_add_loop_test(t, unknown_neighbour_is_not_asked, 0, 2);
 	tcase_add_loop_test(t, failed_neighbour_is_told_at_once, 0, 2);
 	tcase_add_test(t, scan_does_not_stop_known_flows);
 }

@@ -348,6 +348,41 @@ START_TEST(goodbye_of_the_active_one)
 }
 END_TEST
 
+/* One that has just come up may play it, and had no time yet to say so. */
+START_TEST(goodbye_while_another_comes_up)
+{
+	for (unsigned speaks = 0; speaks < 2; speaks++) {
+		restart();
+		standby(2);
+		member_up(0);
+		gone(2);
+		ck_assert_int_eq(state(), WIRE_ROLE_STANDBY);
+		run_to(at() + HELLO - 1);
+		ck_assert_int_eq(state(), WIRE_ROLE_STANDBY);
+		if (speaks)
+			say(0, WIRE_ROLE_ACTIVE, BOTH, 1);
+		run_to(at() + 1);
+		ck_assert_int_eq(state(), speaks ? WIRE_ROLE_STANDBY : WIRE_ROLE_ACTIVE);
+	}
+}
+END_TEST
+
+/* What it said before counts only if it was up then. */
+START_TEST(goodbye_while_another_comes_back)
+{
+	standby(2);
+	say(0, WIRE_ROLE_STANDBY, WIRE_ROLE_SYNCED, 3);
+	run_to(at() + DEAD - 50);
+	say(2, WIRE_ROLE_ACTIVE, BOTH, 3);
+	run_to(at() + 100);
+	member_up(0);
+	gone(2);
+	ck_assert_int_eq(state(), WIRE_ROLE_STANDBY);
+	run_to(at() + HELLO);
+	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
+}
+END_TEST
+
 /* --- ports --------------------------------------------------------------------------------------
  */
 
@@ -503,6 +538,8 @@ int main(void)
 		forwards_until_somebody_plays_it,
 		successor_is_silent,
 		goodbye_of_the_active_one,
+		goodbye_while_another_comes_up,
+		goodbye_while_another_comes_back,
 		port_down,
 		preferred_one_keeps_it,
 		other_one_yields,

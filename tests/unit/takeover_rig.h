@@ -257,13 +257,22 @@ static inline void gone(unsigned node)
 	done();
 }
 
+static inline struct channel_member *member(unsigned node)
+{
+	return (struct channel_member *)(uintptr_t)channel_member(rig.e->channel, index_of(node));
+}
+
 /* From now on it speaks with another boot id. */
 static inline void boot(unsigned node, uint8_t id)
 {
-	struct channel_member *m =
-		(struct channel_member *)(uintptr_t)channel_member(rig.e->channel, index_of(node));
+	member(node)->boot_id[0] = id;
+}
 
-	m->boot_id[0] = id;
+/* The channel has just proven it. */
+static inline void member_up(unsigned node)
+{
+	member(node)->up = true;
+	member(node)->since_ns = now();
 }
 
 /* The node plays it and n1 stands by. */
