@@ -139,7 +139,7 @@ struct wire_query {
 	uint8_t flags;
 	uint64_t segment; /* wire_segment_id of the port it came by */
 	uint32_t frag_id;
-	uint32_t age_ms;       /* with WIRE_QUERY_OWN: age of the asker's state */
+	uint32_t age_ms;       /* since it was asked first; WIRE_QUERY_OWN: of the asker's state */
 	uint8_t rank;	       /* with WIRE_QUERY_OWN: how far it has come */
 	const uint8_t *packet; /* IP packet (CARRIED) or its first bytes; points into the message */
 	uint16_t packet_len;

@@ -212,13 +212,20 @@ static void answer_remember(struct firewall *f, const struct wire_query *q, uint
 		seen->delivered = q->flags & WIRE_QUERY_CARRIED;
 }
 
+/* This node has the flow from another home, and did not hear the query when it was asked first:
+ * that home may have delivered what it carries, and its confirm be lost. */
+static bool answer_too_late(const struct state *s, const struct wire_query *q)
+{
+	return state_term(s) > 0 && !(q->flags & WIRE_QUERY_OWN) && q->age_ms > 0;
+}
+
 void answer_query(struct firewall *f, struct channel_message *msg)
 {
 	struct lookup l = {.from = NOTE_NO_MEMBER};
 	struct wire_query q;
 	struct seen_query *seen;
 	struct state *s;
-	bool again;
+	bool again, here;
 
 	if (!wire_get_query(&msg->body, &q)) {
 		node_count(f->node, COUNTER_MSG_MALFORMED);
@@ -243,12 +250,14 @@ void answer_query(struct firewall *f, struct channel_message *msg)
 	}
 	s->askers |= 1u << msg->member;
 	seen = answer_seen(f, q.id, msg->member, &again);
+	here = !again && (q.flags & WIRE_QUERY_CARRIED) && !backup_doubts(f, s);
 	if (again)
 		node_count(f->node, COUNTER_QUERY_DUPLICATE);
 	else
-		seen->delivered = (q.flags & WIRE_QUERY_CARRIED) && !backup_doubts(f, s);
+		seen->delivered =
+			here || ((q.flags & WIRE_QUERY_CARRIED) && answer_too_late(s, &q));
 	answer_confirm(f, msg->member, &q, s, seen->delivered);
-	if (!again && seen->delivered)
+	if (here)
 		answer_deliver(f, s, &q, &l);
 }
 

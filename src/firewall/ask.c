@@ -122,6 +122,7 @@ static bool ask_send(struct firewall *f, struct query *q, const struct state *ow
 		m.key.aport = m.key.bport = 0;
 		m.key.zone = 0;
 	}
+	m.age_ms = (uint32_t)((f->node->now_ns - q->sent_ns + 999999) / 1000000);
 	if (own) {
 		m.age_ms = (uint32_t)(f->node->now_ns / 1000000) - own->created_ms;
 		m.rank = state_rank(own);

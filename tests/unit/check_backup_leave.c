@@ -235,6 +235,42 @@ START_TEST(drained_is_home_of_nothing)
 }
 END_TEST
 
+static void run_until(struct sim *s, unsigned m, enum counter c, uint64_t n)
+{
+	for (unsigned i = 0; counted(s, m, c) < n; i++) {
+		ck_assert_uint_lt(i, 1000);
+		sim_run(s, s->now_ns + SIM_MS / 100);
+	}
+}
+
+/* The home delivers what a query carries, its confirm is lost, and the flow handed over to one that
+ * did not hear the query when it was asked first. */
+START_TEST(asked_of_the_home_before)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned next = backed_up(s), asker = 3 - next;
+	uint32_t id = sim_packet_new(s, 0, SIM_INSIDE);
+	struct sim_tcp h = {.flags = TCP_ACK, .seq = seq[1], .ack = seq[0]};
+	uint8_t ip[2048];
+
+	s->members[next].group = 1;
+	sim_send(s, id, asker, ip, sim_tcp(ip, &back, &h, id, 10), 0);
+	run_until(s, asker, COUNTER_QUERY_SENT, 1);
+	s->members[0].group = 1;
+	run_until(s, 0, COUNTER_QUERY_DELIVERED, 1);
+	s->members[next].group = s->members[0].group = 0;
+	drain(s, 0, true);
+	wait_ms(s, 100);
+	ck_assert_uint_eq(home_of(s), next);
+	ck_assert_uint_ge(counted(s, asker, COUNTER_QUERY_RETRIED), 1);
+	ck_assert_uint_eq(counted(s, asker, COUNTER_QUERY_CONFIRMED), 1);
+	ck_assert_uint_eq(s->packets[id].delivered, 1);
+	seq[1] += 10;
+	ck_assert_uint_eq(segment(s, asker, SIM_INSIDE, TCP_ACK, 10, 0), 1);
+	finish(s);
+}
+END_TEST
+
 START_TEST(drained_gives_its_backups_away)
 {
 	struct sim *s = begin(OPTIONS);
@@ -733,6 +769,7 @@ int main(void)
 	tcase_add_test(t, leaving_alone);
 	tcase_add_test(t, leaving_unheard);
 	tcase_add_test(t, drained_is_home_of_nothing);
+	tcase_add_test(t, asked_of_the_home_before);
 	tcase_add_test(t, drained_gives_its_backups_away);
 	tcase_add_test(t, undrained_keeps_what_begins);
 	tcase_add_test(t, drain_refused);
