@@ -446,6 +446,8 @@ static void engine_begin(struct engine *e, uint64_t now_ns, struct actions *out)
 {
 	node_begin(&e->node, now_ns, out);
 	takeover_wake(&e->dispatch);
+	if (now_ns > e->next_ns && firewall_late(&e->firewall, now_ns - e->next_ns))
+		e->next_ns = now_ns;
 }
 
 void engine_frames(struct engine *e, struct frame *frames, unsigned n, uint64_t now_ns,

@@ -175,8 +175,11 @@ void backup_end(struct firewall *f, struct state *s)
 
 bool backup_doubts(const struct firewall *f, const struct state *s)
 {
-	return f->backup && (s->flags & (STATE_TERM | STATE_DOUBTED) ||
-			     (s->backup && backup_silent(f, s->backup - 1u)));
+	const struct backup *b = f->backup;
+
+	return b && (s->flags & (STATE_TERM | STATE_DOUBTED) || f->node->now_ns < b->doubt_ns ||
+		     b->marks[flow_table_index(f->states, s)].list == BACKUP_HANDED ||
+		     (s->backup && backup_silent(f, s->backup - 1u)));
 }
 
 /* --- whole-table changes --------------------------------------------------------------------- */

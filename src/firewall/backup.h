@@ -152,6 +152,8 @@ struct backup {
 	uint64_t leave_ns,
 		empty_ns;  /* leaves then at the latest; has had nothing to hand over since */
 	uint64_t flush_ns; /* not before */
+	uint64_t doubt_ns; /* until then what is read may have waited while this process stood still
+			    */
 	uint64_t quiet_ns; /* members that are down until then may only be late in coming back */
 	uint64_t ends_ns, acks_ns, taken_ns, note_ns; /* UINT64_MAX = nothing to send */
 };

@@ -518,6 +518,19 @@ uint64_t firewall_tick(struct firewall *f)
 	return earlier(next, f->release_due_ns);
 }
 
+/* A flow is taken over when its home was silent for half of dead-after, in which a hello was on its
+ * way. */
+bool firewall_late(struct firewall *f, uint64_t by_ns)
+{
+	uint64_t dead_ns = 1000000ULL * f->params->cluster.dead_ms;
+
+	if (!f->backup || by_ns < dead_ns / 8)
+		return false;
+	f->backup->doubt_ns = f->node->now_ns + dead_ns;
+	ask_again(f); /* the answers wait, too */
+	return true;
+}
+
 uint32_t firewall_flush_states(struct firewall *f)
 {
 	uint32_t pos = 0, n = 0;

@@ -121,6 +121,9 @@ void firewall_members_changed(struct firewall *f);
 void relay_member_gone(struct firewall *f, uint32_t member);
 
 uint64_t firewall_tick(struct firewall *f);
+/* What was due is done only now, so much later: others may have taken this member for lost. False:
+ * they have not. */
+bool firewall_late(struct firewall *f, uint64_t by_ns);
 uint32_t firewall_flush_states(struct firewall *f);
 uint32_t firewall_flush_forwards(struct firewall *f);
 

@@ -3,8 +3,8 @@
  *
  * Conversations over TCP and UDP run through three to five members, each packet by whichever the
  * dice say; what does not arrive is sent again by its host. Then one member is killed, leaves,
- * is drained, restarts, or is cut off for a while and returns with all it had. What must hold in
- * every schedule:
+ * is drained, restarts, stands still or is cut off for a while and returns with all it had; then,
+ * perhaps, another is killed. What must hold in every schedule:
  *   - where the link loses nothing, each flow that was answered and older than its delay and two
  *     flushes goes on within the time of detection and query, and each that was answered when its
  *     home left or was drained; where it loses, each that a live member held;
@@ -30,7 +30,7 @@
 #define TRIES 12 /* 3 s: a member is down after 1.5 s, a query has run out 0.3 s later */
 #define TRIES_LOSSY 24
 
-enum loss { LOSS_KILL, LOSS_LEAVE, LOSS_DRAIN, LOSS_RESTART, LOSS_CUT, LOSSES };
+enum loss { LOSS_KILL, LOSS_LEAVE, LOSS_DRAIN, LOSS_RESTART, LOSS_CUT, LOSS_STALL, LOSSES };
 
 struct flow {
 	struct pkt_tuple there, back;
@@ -261,8 +261,8 @@ static bool held_elsewhere(const struct sim *s, unsigned but, const struct flow_
 /* --- the loss ----------------------------------------------------------------------------------
  */
 
-/* Which flows have to live, judged in the instant before. */
-static void expect(struct script *sc)
+/* Which flows have to live, judged in the instant before; of two losses each may end some. */
+static void expect(struct script *sc, bool first)
 {
 	struct sim *s = sc->sim;
 	bool calm = s->params.loss == 0;
@@ -270,6 +270,7 @@ static void expect(struct script *sc)
 	for (unsigned i = 0; i < FLOWS; i++) {
 		struct flow *f = &sc->flows[i];
 		bool home = state_at(s, sc->victim, &f->key) != NULL;
+		bool lives = first || f->must_live;
 		bool old = f->since_ns && !f->broken &&
 			   s->now_ns - f->since_ns >= (DELAY_MS + 40) * SIM_MS;
 
@@ -277,7 +278,7 @@ static void expect(struct script *sc)
 		    sc->loss == LOSS_DRAIN) /* handed over, however young */
 			old = true;
 		f->must_live = !home || (calm ? old : held_elsewhere(s, sc->victim, &f->key));
-		f->must_live = f->must_live && f->since_ns && !f->broken &&
+		f->must_live = f->must_live && lives && f->since_ns && !f->broken &&
 			       (sc->loss != LOSS_CUT || sc->avoid);
 		sc->n_taken += home && f->must_live;
 	}
@@ -318,8 +319,20 @@ static void lose_another(struct sim *s, uint64_t word)
 	(void)word;
 	sc->loss = LOSS_KILL;
 	sc->victim = draw_victim(sc);
-	expect(sc);
+	expect(sc, false);
 	gone(s, sc->victim);
+}
+
+static void stand_still(struct script *sc)
+{
+	struct sim *s = sc->sim;
+	uint64_t for_ns = (10 + dice(s, sc->avoid ? 3500 : 2500)) * SIM_MS;
+
+	sim_stall(s, sc->victim, for_ns);
+	sc->avoid_ns = s->now_ns + for_ns;
+	sc->twice = dice(s, 2);
+	if (sc->twice)
+		sim_at(s, sc->avoid_ns + (1000 + dice(s, 1500)) * SIM_MS, lose_another, 0);
 }
 
 static void lose(struct sim *s, uint64_t word)
@@ -329,7 +342,7 @@ static void lose(struct sim *s, uint64_t word)
 	uint64_t back_ns;
 
 	(void)word;
-	expect(sc);
+	expect(sc, true);
 	switch (sc->loss) {
 	case LOSS_LEAVE:
 		engine_leave(s->members[v].engine, s->now_ns, s->actions);
@@ -347,6 +360,9 @@ static void lose(struct sim *s, uint64_t word)
 	case LOSS_RESTART:
 		sim_kill(s, v);
 		sim_start(s, v);
+		break;
+	case LOSS_STALL:
+		stand_still(sc);
 		break;
 	default:
 		s->members[v].group = 1;

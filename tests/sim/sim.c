@@ -14,7 +14,9 @@
 enum event_kind { EVENT_FRAME, EVENT_WORLD, EVENT_DATAGRAM, EVENT_CALL };
 
 struct sim_event {
-	struct heap_item item; /* first */
+	struct heap_item item;	/* first */
+	struct sim_event *next; /* that waits for the same member */
+	bool waited;
 	enum event_kind kind;
 	unsigned member; /* receiver */
 	uint16_t port;	 /* EVENT_FRAME: port; EVENT_WORLD: side */
@@ -49,7 +51,7 @@ static struct sim_event *event_new(struct sim *s, enum event_kind kind, uint64_t
 /* --- addresses -----------------------------------------------------------------------------------
  */
 
-static struct macaddr member_mac(unsigned member, uint16_t port)
+static struct macaddr xac(unsigned member, uint16_t port)
 {
 	return (struct macaddr){{2, 0, 0, (uint8_t)port, 0, (uint8_t)(member + 1)}};
 }
@@ -76,7 +78,7 @@ static void wire_frame(struct sim *s, unsigned from, const struct frame *f)
 
 	memcpy(dst.b, f->data, 6);
 	for (unsigned m = 0; m < s->params.n_members; m++) {
-		struct macaddr mac = member_mac(m, f->port);
+		struct macaddr mac = xac(m, f->port);
 		if (m == from || (!group && !macaddr_eq(&mac, &dst)))
 			continue;
 		e = event_new(s, EVENT_FRAME, FRAME_DELAY_NS, f->data, f->len);
@@ -185,7 +187,7 @@ static void world_answer(struct sim *s, unsigned member, uint16_t side, const ui
 static void world_arp(struct sim *s, struct build *b, unsigned member, uint16_t side,
 		      const struct pkt *pkt)
 {
-	struct build_eth eth = {.dst = member_mac(member, side), .src = world_mac(side)};
+	struct build_eth eth = {.dst = xac(member, side), .src = world_mac(side)};
 	uint8_t out[256];
 	struct arp arp, reply;
 	struct nd nd, answer;
@@ -318,7 +320,7 @@ void sim_start(struct sim *s, unsigned m)
 			  s->trace ? UINT32_MAX : 1u << NOTE_QUERY | 1u << NOTE_HOME_CONFLICT);
 	for (uint16_t port = 0; port < 2; port++) {
 		struct engine_link link = {.up = true,
-					   .mac = member_mac(m, port),
+					   .mac = xac(m, port),
 					   .mtu = 1500,
 					   .is_ours = true,
 					   .ifindex = port + 1u,
@@ -346,8 +348,69 @@ uint64_t sim_kernel_passed(const struct sim *s)
 	return sum;
 }
 
+/* --- standing still ------------------------------------------------------------------------------
+ */
+
+static void waiting_push(struct sim_member *m, struct sim_event *e)
+{
+	struct sim_event **list = &m->waiting[e->kind == EVENT_FRAME ? e->port : SIM_SOCKETS - 1];
+
+	e->waited = true;
+	e->next = *list;
+	*list = e;
+}
+
+static void waiting_drop(struct sim_member *m)
+{
+	for (unsigned i = 0; i < SIM_SOCKETS; i++) {
+		for (struct sim_event *e; (e = m->waiting[i]);) {
+			m->waiting[i] = e->next;
+			free(e);
+		}
+	}
+}
+
+/* What waits in a socket is read from `when_ns` on, a microsecond for each; returns the end. */
+static uint64_t waiting_read(struct sim *s, struct sim_event **list, uint64_t when_ns)
+{
+	uint64_t n = 0, end;
+
+	for (const struct sim_event *e = *list; e; e = e->next)
+		n++;
+	end = when_ns + n * 1000;
+	for (struct sim_event *e; (e = *list); n--) {
+		*list = e->next;
+		e->item.when_ns = when_ns + n * 1000;
+		heap_push(&s->heap, &e->item);
+	}
+	return end;
+}
+
+static void wake(struct sim *s, uint64_t word)
+{
+	struct sim_member *m = &s->members[word & 0xff];
+	uint64_t end = s->now_ns, first = rng_u64(&s->rng);
+
+	if (!m->stalled || m->boots != word >> 8)
+		return;
+	m->stalled = false;
+	for (unsigned i = 0; i < SIM_SOCKETS; i++)
+		end = waiting_read(s, &m->waiting[(first + i) % SIM_SOCKETS], end);
+	m->tick_ns =
+		s->now_ns + (rng_u64(&s->rng) % 2 ? rng_u64(&s->rng) % (end - s->now_ns + 1) : 0);
+}
+
+void sim_stall(struct sim *s, unsigned m, uint64_t for_ns)
+{
+	s->members[m].stalled = s->disturbed = true;
+	sim_at(s, s->now_ns + for_ns, wake, (uint64_t)s->members[m].boots << 8 | m);
+}
+
 void sim_kill(struct sim *s, unsigned m)
 {
+	waiting_drop(&s->members[m]);
+	s->members[m].stalled = false;
+	s->members[m].tick_ns = 0;
 	engine_free(s->members[m].engine);
 	s->members[m].engine = NULL;
 	kernel_gone(s, &s->members[m]);
@@ -355,17 +418,23 @@ void sim_kill(struct sim *s, unsigned m)
 	s->disturbed = true;
 }
 
-static void member_receive(struct sim *s, struct sim_event *ev)
+/* True: the event is the member's from here on. */
+static bool member_receive(struct sim *s, struct sim_event *ev)
 {
 	struct sim_member *m = &s->members[ev->member];
 	struct endpoint from = member_endpoint(ev->from);
 	struct frame f = {.data = ev->data, .len = (uint32_t)ev->size, .port = ev->port};
 
 	if (m->dead)
-		return;
-	if (ev->kind == EVENT_FRAME && m->kernel && kernel_pass(m->kernel, &f, s->now_ns)) {
+		return false;
+	if (ev->kind == EVENT_FRAME && !ev->waited && m->kernel &&
+	    kernel_pass(m->kernel, &f, s->now_ns)) {
 		wire_frame(s, ev->member, &f);
-		return;
+		return false;
+	}
+	if (m->stalled) {
+		waiting_push(m, ev);
+		return true;
 	}
 	if (ev->kind == EVENT_FRAME)
 		engine_frames(m->engine, &f, 1, s->now_ns, s->actions);
@@ -373,6 +442,7 @@ static void member_receive(struct sim *s, struct sim_event *ev)
 		engine_datagram(m->engine, ev->data, ev->size, &from, ev->multicast, s->now_ns,
 				s->actions);
 	carry_out(s, ev->member);
+	return false;
 }
 
 static void relay_seen(struct sim *s, const struct sim_event *ev)
@@ -397,7 +467,13 @@ static uint64_t next_tick(const struct sim *s, unsigned *member)
 	uint64_t best = UINT64_MAX;
 
 	for (unsigned m = 0; m < s->params.n_members; m++) {
-		uint64_t t = s->members[m].dead ? UINT64_MAX : engine_next(s->members[m].engine);
+		const struct sim_member *x = &s->members[m];
+		uint64_t t = UINT64_MAX;
+
+		if (!x->dead && !x->stalled)
+			t = engine_next(x->engine);
+		if (t < x->tick_ns)
+			t = x->tick_ns;
 		if (t < best) {
 			best = t;
 			*member = m;
@@ -410,11 +486,14 @@ static void happen(struct sim *s, struct sim_event *e)
 {
 	switch (e->kind) {
 	case EVENT_FRAME:
-		relay_seen(s, e);
-		member_receive(s, e);
+		if (!e->waited)
+			relay_seen(s, e);
+		if (member_receive(s, e))
+			return;
 		break;
 	case EVENT_DATAGRAM:
-		member_receive(s, e);
+		if (member_receive(s, e))
+			return;
 		break;
 	case EVENT_WORLD:
 		world_receive(s, e);
@@ -462,7 +541,7 @@ void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, si
 	      uint64_t delay_ns)
 {
 	uint16_t side = s->packets[id].to == SIM_INSIDE ? SIM_OUTSIDE : SIM_INSIDE;
-	struct macaddr dst = member_mac(member, side), src = world_mac(side);
+	struct macaddr dst = xac(member, side), src = world_mac(side);
 	struct sim_event *e = event_new(s, EVENT_FRAME, FRAME_DELAY_NS + delay_ns, NULL, 0);
 
 	memcpy(e->data, dst.b, 6);
@@ -546,6 +625,7 @@ struct sim *sim_new(const struct sim_params *params)
 void sim_free(struct sim *s)
 {
 	for (unsigned m = 0; m < s->params.n_members; m++) {
+		waiting_drop(&s->members[m]);
 		engine_free(s->members[m].engine);
 		kernel_gone(s, &s->members[m]);
 		conf_free(s->members[m].params);

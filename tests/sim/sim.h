@@ -25,6 +25,7 @@
 #define SIM_MEMBERS 16
 #define SIM_IDS 4096 /* packets of one schedule */
 #define SIM_MS 1000000ULL
+#define SIM_SOCKETS 3 /* of a member: one for each port, one for the cluster link */
 
 enum sim_side { SIM_INSIDE, SIM_OUTSIDE };
 
@@ -53,6 +54,7 @@ struct sim_packet {
 };
 
 struct sim;
+struct sim_event;
 
 /* Called when a packet reaches the world it was meant for. */
 typedef void sim_arrival(void *arg, struct sim *sim, uint32_t id, const struct pkt *pkt);
@@ -64,6 +66,9 @@ struct sim_member {
 	unsigned boots;
 	bool dead;
 	unsigned group; /* members of different groups do not hear each other */
+	bool stalled;
+	uint64_t tick_ns;			/* no tick before */
+	struct sim_event *waiting[SIM_SOCKETS]; /* what has come meanwhile, the last one first */
 };
 
 struct sim {
@@ -103,6 +108,10 @@ void sim_send(struct sim *s, uint32_t id, unsigned member, const uint8_t *ip, si
 /* kill -9; and start again with empty tables and a new boot id. */
 void sim_kill(struct sim *s, unsigned member);
 void sim_start(struct sim *s, unsigned member);
+
+/* SIGSTOP, and SIGCONT after `for_ns`. What comes meanwhile waits, and is read then, one socket
+ * after the other, with what is due before, after or between. Its kernel goes on. */
+void sim_stall(struct sim *s, unsigned member, uint64_t for_ns);
 
 /* Read a member's configuration again, with those members in that order and other options of
  * section "cluster". */

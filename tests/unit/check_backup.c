@@ -459,6 +459,58 @@ START_TEST(two_homes_of_which_one_is_void)
 }
 END_TEST
 
+/* --- standing still ----------------------------------------------------------------------------
+ */
+
+/* The home reads the query when its backup has taken the flow over and has had the packet. */
+START_TEST(stood_still_while_asked)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned next = backed_up(s);
+	uint32_t id;
+
+	sim_stall(s, 0, 3000 * SIM_MS);
+	wait_ms(s, 2000);
+	id = s->n_packets;
+	ck_assert_uint_eq(segment(s, 3 - next, SIM_INSIDE, TCP_ACK, 10, 0), 1);
+	wait_ms(s, 1500);
+	ck_assert_uint_eq(counted(s, 0, COUNTER_QUERY_RECEIVED), 1);
+	ck_assert_uint_eq(counted(s, 0, COUNTER_QUERY_DELIVERED), 0);
+	ck_assert_uint_eq(s->packets[id].delivered, 1);
+	finish(s);
+}
+END_TEST
+
+/* What it has asked has been answered meanwhile: its home was not silent, but this node deaf. */
+START_TEST(stood_still_while_asking)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned next = backed_up(s);
+	uint32_t id = sim_packet_new(s, 0, SIM_INSIDE);
+	struct sim_tcp h = {.flags = TCP_ACK, .seq = seq[1], .ack = seq[0]};
+	uint8_t ip[2048];
+
+	sim_send(s, id, next, ip, sim_tcp(ip, &back, &h, id, 10), 0);
+	for (uint64_t last = 3; counted(s, next, COUNTER_QUERY_RETRIED) < last;) {
+		s->members[0].group = counted(s, next, COUNTER_QUERY_RETRIED) < last - 1;
+		sim_run(s, s->now_ns + SIM_MS / 100);
+	}
+	sim_stall(s, next, 1000 * SIM_MS);
+	wait_ms(s, 999);
+	for (unsigned i = 0; i < 8; i++) { /* it wakes, and does first what is due */
+		engine_tick(s->members[next].engine, s->now_ns, s->actions);
+		sim_carry_out(s, next);
+	}
+	ck_assert_uint_eq(counted(s, next, COUNTER_QUERY_TIMEOUT), 0);
+	wait_ms(s, 100);
+	ck_assert_ptr_null(state_at(s, next));
+	ck_assert_ptr_nonnull(state_at(s, 0));
+	ck_assert_uint_eq(counted(s, next, COUNTER_QUERY_CONFIRMED), 1);
+	ck_assert_uint_eq(s->packets[id].delivered, 1);
+	finish(s);
+}
+END_TEST
+
 START_TEST(switched_off)
 {
 	struct sim *s = begin("backup = false");
@@ -504,6 +556,8 @@ int main(void)
 	tcase_add_test(t, another_backup);
 	tcase_add_test(t, two_homes_with_one_backup);
 	tcase_add_test(t, two_homes_of_which_one_is_void);
+	tcase_add_test(t, stood_still_while_asked);
+	tcase_add_test(t, stood_still_while_asking);
 	tcase_add_test(t, switched_off);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

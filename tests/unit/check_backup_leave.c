@@ -271,6 +271,28 @@ START_TEST(asked_of_the_home_before)
 }
 END_TEST
 
+/* It has been handed over, and the new home may be asked, too: who delivers it is the asker's to
+ * say.
+ */
+START_TEST(asked_while_handing_over)
+{
+	struct sim *s = begin(OPTIONS);
+	unsigned next = backed_up(s);
+
+	drain(s, 0, true);
+	s->members[next].group = 1; /* TAKEN is lost */
+	ck_assert_uint_eq(segment(s, 3 - next, SIM_INSIDE, TCP_ACK, 10, 0), 1);
+	ck_assert_ptr_nonnull(state_at(s, next));
+	ck_assert_ptr_nonnull(state_at(s, 0));
+	ck_assert_uint_eq(counted(s, 0, COUNTER_QUERY_ANSWERED), 1);
+	ck_assert_uint_eq(counted(s, 0, COUNTER_QUERY_DELIVERED), 0);
+	s->members[next].group = 0;
+	wait_ms(s, 1200);
+	ck_assert_uint_eq(home_of(s), next);
+	finish(s);
+}
+END_TEST
+
 START_TEST(drained_gives_its_backups_away)
 {
 	struct sim *s = begin(OPTIONS);
@@ -770,6 +792,7 @@ int main(void)
 	tcase_add_test(t, leaving_unheard);
 	tcase_add_test(t, drained_is_home_of_nothing);
 	tcase_add_test(t, asked_of_the_home_before);
+	tcase_add_test(t, asked_while_handing_over);
 	tcase_add_test(t, drained_gives_its_backups_away);
 	tcase_add_test(t, undrained_keeps_what_begins);
 	tcase_add_test(t, drain_refused);
