@@ -62,10 +62,10 @@ struct path {
 	/* probes */
 	uint64_t nonce[2], sent_ns;
 	uint16_t sequence;
-	uint16_t probe_id;  /* of echo requests; 0: the path's own */
-	uint32_t good, bad; /* in a row */
-	uint64_t hit_ns;    /* when the last one came back */
-	uint64_t miss_ns;   /* when the first of the bad ones was sent */
+	uint16_t probe_id;   /* of echo requests; 0: the path's own */
+	uint32_t good, bad;  /* in a row */
+	uint64_t hit_ns;     /* when the last one came back */
+	uint64_t witness_ns; /* after the first of the bad ones another path's came back, at... */
 	bool waiting;
 	bool unanswered;   /* its address was asked for in vain last */
 	bool jointly;	   /* failed together with all others: perhaps nobody is behind them */
@@ -105,14 +105,16 @@ struct target {
 	uint32_t good, bad;	  /* results of the check in a row */
 	uint64_t told_ns, hit_ns; /* when the last came, the last good one */
 	uint64_t miss_ns;	  /* when the first of the bad ones was known */
-	bool doubted;		  /* down, and its flows are left alone for now */
-	const char *said;	  /* static text: what the last check said */
-	const char *why;	  /* static text: why it is up or down */
-	uint64_t since_ns;	  /* up or down since */
-	struct ipaddr server[2];  /* as configured: another is to be checked anew */
-	bool was_up, told_down;	  /* told_down: NOTE_TARGET_DOWN is out */
-	bool by_host;		  /* only the host's own stack speaks to it (L7) */
-	uint64_t drained_ns;	  /* takes nobody new since, 0 = it does */
+	uint64_t witness_ns;	 /* since then another by the same port has answered, first at... */
+	bool vouched;		 /* the last bad one was asked after that: it is the target */
+	bool doubted;		 /* down, and its flows are left alone for now */
+	const char *said;	 /* static text: what the last check said */
+	const char *why;	 /* static text: why it is up or down */
+	uint64_t since_ns;	 /* up or down since */
+	struct ipaddr server[2]; /* as configured: another is to be checked anew */
+	bool was_up, told_down;	 /* told_down: NOTE_TARGET_DOWN is out */
+	bool by_host;		 /* only the host's own stack speaks to it (L7) */
+	uint64_t drained_ns;	 /* takes nobody new since, 0 = it does */
 	struct l7_target_counts l7;
 	/* weight: of the configuration, set at run time, of the agent */
 	uint32_t configured;

@@ -102,6 +102,14 @@ static void path_join_up(struct dispatch *d, struct dispatcher *x)
 	}
 }
 
+/* What has failed by other paths since is not for a reason that they all share. */
+static void path_bear_witness(struct dispatch *d, struct dispatcher *x)
+{
+	for (uint16_t k = 0; k < d->params->n_paths; k++)
+		if (x->paths[k].bad > 0 && x->paths[k].witness_ns == 0)
+			x->paths[k].witness_ns = d->node->now_ns;
+}
+
 static void path_hit(struct dispatch *d, struct dispatcher *x, uint16_t i)
 {
 	struct path *p = &x->paths[i];
@@ -110,20 +118,18 @@ static void path_hit(struct dispatch *d, struct dispatcher *x, uint16_t i)
 	p->bad = 0;
 	p->good++;
 	p->hit_ns = d->node->now_ns;
+	path_bear_witness(d, x);
 	if (p->failed && p->good < x->params->probe.rise)
 		return;
 	path_verdict(d, x, i, false, "probes come back");
 	path_join_up(d, x);
 }
 
-/* Since the path's probes have failed one has come back by another path. */
-static bool path_has_witness(const struct dispatch *d, const struct dispatcher *x, uint16_t i)
+/* One has come back by another path before the last of this path's bad ones was sent, so it is not
+ * all of them that could not. */
+static bool path_has_witness(const struct path *p)
 {
-	for (uint16_t k = 0; k < d->params->n_paths; k++)
-		if (k != i && path_is_judged(&x->paths[k]) &&
-		    x->paths[k].hit_ns > x->paths[i].miss_ns)
-			return true;
-	return false;
+	return p->witness_ns != 0 && p->witness_ns < p->sent_ns;
 }
 
 /* By no path do they come back. */
@@ -139,7 +145,7 @@ static void path_judge_bad(struct dispatch *d, struct dispatcher *x, uint16_t i,
 {
 	unsigned n = 0;
 
-	if (path_has_witness(d, x, i)) {
+	if (path_has_witness(&x->paths[i])) {
 		path_verdict(d, x, i, true, why);
 		return;
 	}
@@ -186,7 +192,7 @@ static void path_miss(struct dispatch *d, struct dispatcher *x, uint16_t i, cons
 	p->waiting = false;
 	p->good = 0;
 	if (p->bad++ == 0)
-		p->miss_ns = p->sent_ns;
+		p->witness_ns = 0;
 	if (p->bad % x->params->probe.fall == 0)
 		path_other_flow(d, x, i);
 	if (p->failed)
@@ -419,12 +425,14 @@ static void path_probe_one(struct dispatch *d, struct dispatcher *x, uint16_t i,
 
 	if (p->waiting)
 		return;
-	if (!d->node->links[x->params->firewall_port].up)
+	if (!d->node->links[x->params->firewall_port].up) {
 		path_miss(d, x, i, "the port is down");
-	else if (e && e->state == NEIGH_FAILED)
+	} else if (e && e->state == NEIGH_FAILED) {
+		p->sent_ns = neigh_failed_asked_ns(e);
 		path_miss(d, x, i, "nobody answers for its address");
-	else if (e && neigh_usable(e) && source)
+	} else if (e && neigh_usable(e) && source) {
 		path_send(d, x, i, source);
+	}
 }
 
 static uint64_t path_probe_tick(struct dispatch *d, struct dispatcher *x)

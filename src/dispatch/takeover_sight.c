@@ -18,10 +18,15 @@
 
 /* --- servers --------------------------------------------------------------------------------- */
 
-/* A bit for each port by which they are; the last one: by the host's own routes. */
+/* Of the port by which it is; the last one: by the host's own routes. */
+static unsigned port_index(const struct target *t)
+{
+	return t->port < PARAMS_PORTS ? t->port : PARAMS_PORTS;
+}
+
 static uint32_t port_bit(const struct target *t)
 {
-	return 1u << (t->port < PARAMS_PORTS ? t->port : PARAMS_PORTS);
+	return 1u << port_index(t);
 }
 
 static bool is_checked(const struct params *p, uint16_t i)
@@ -30,9 +35,32 @@ static bool is_checked(const struct params *p, uint16_t i)
 	       p->targets[i].n_via == 0;
 }
 
+/* What a check asks after another target by the same port has answered it misses because of the
+ * target; what it had asked before, perhaps because this node was cut off. */
+static void look_for_witnesses(struct dispatch *d)
+{
+	uint64_t hit_ns[PARAMS_PORTS + 1] = {0};
+
+	for (uint16_t i = 0; i < d->params->n_targets; i++) {
+		struct target *t = &d->targets[i];
+		uint64_t *last = &hit_ns[port_index(t)];
+
+		if (is_checked(d->params, i) && t->hit_ns > *last)
+			*last = t->hit_ns;
+	}
+	for (uint16_t i = 0; i < d->params->n_targets; i++) {
+		struct target *t = &d->targets[i];
+
+		if (t->bad > 0 && t->witness_ns == 0 && hit_ns[port_index(t)] > t->miss_ns)
+			t->witness_ns = d->node->now_ns;
+	}
+}
+
 void takeover_look(struct dispatch *d)
 {
 	uint32_t checked = 0, answers = 0, judged = 0, up = 0;
+
+	look_for_witnesses(d);
 
 	for (uint16_t i = 0; i < d->params->n_targets; i++) {
 		const struct target *t = &d->targets[i];
@@ -46,19 +74,6 @@ void takeover_look(struct dispatch *d)
 	}
 	d->sees_servers = (checked & ~answers) == 0;
 	d->lost_servers = (judged & ~up) != 0;
-}
-
-/* A check has failed, and none of another target by the same port has answered since: perhaps it is
- * this node that is cut off. */
-static bool has_witness(const struct dispatch *d, uint16_t i)
-{
-	const struct target *t = &d->targets[i];
-
-	for (uint16_t k = 0; k < d->params->n_targets; k++)
-		if (k != i && is_checked(d->params, k) && port_bit(&d->targets[k]) == port_bit(t) &&
-		    d->targets[k].hit_ns > t->miss_ns)
-			return true;
-	return false;
 }
 
 static bool another_sees(const struct dispatch *d, uint32_t dispatcher)
@@ -86,8 +101,8 @@ bool takeover_doubts(const struct dispatch *d, uint16_t target)
 			return true; /* the verdict is another's */
 		if (t->good > 0 || t->told_ns <= d->takeover->roles[i].since_ns)
 			return true; /* it is coming; it was found before this node played it */
-		return t->bad < 2 * d->params->targets[target].check.fall &&
-		       !has_witness(d, target) && another_sees(d, i);
+		return t->bad < 2 * d->params->targets[target].check.fall && !t->vouched &&
+		       another_sees(d, i);
 	}
 	return false;
 }

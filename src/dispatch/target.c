@@ -382,12 +382,15 @@ void dispatch_target_health(struct dispatch *d, uint16_t target, bool up, const 
 	const struct check_params *p = &d->params->targets[target].check;
 
 	t->said = why;
+	t->vouched = !up && t->bad > 0 && t->witness_ns != 0 && t->witness_ns < t->told_ns;
 	t->told_ns = d->node->now_ns;
 	t->good = up ? t->good + 1 : 0;
-	if (up)
+	if (up) {
 		t->hit_ns = d->node->now_ns;
-	else if (t->bad == 0)
+	} else if (t->bad == 0) {
 		t->miss_ns = d->node->now_ns;
+		t->witness_ns = 0;
+	}
 	t->bad = up ? 0 : t->bad + 1;
 	if (up && (!t->checked || t->good >= p->rise))
 		t->check_up = t->checked = true;

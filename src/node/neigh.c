@@ -229,6 +229,11 @@ uint16_t neigh_due(struct neigh_table *t, uint64_t now_ns, bool *ask, bool *fail
 	return NEIGH_NONE;
 }
 
+uint64_t neigh_failed_asked_ns(const struct neigh *n)
+{
+	return n->due_ns - NEIGH_FAILED_NS - NEIGH_RETRY_NS;
+}
+
 void neigh_unasked(struct neigh *n)
 {
 	n->state = n->state == NEIGH_PROBE ? NEIGH_REACHABLE : NEIGH_FREE; /* since_ns is old */

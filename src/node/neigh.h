@@ -84,6 +84,9 @@ bool neigh_learn(struct neigh *n, const struct macaddr *mac, uint64_t now_ns);
  * *failed (drop what waits); NEIGH_NONE when nothing is due. *next = when to call again. */
 uint16_t neigh_due(struct neigh_table *t, uint64_t now_ns, bool *ask, bool *failed, uint64_t *next);
 
+/* When one that has not answered (NEIGH_FAILED) was asked the last time. */
+uint64_t neigh_failed_asked_ns(const struct neigh *n);
+
 /* One that was to be asked (NEIGH_PROBE, NEIGH_INCOMPLETE) could not be: it is as it was before,
  * and is asked with the next use. */
 void neigh_unasked(struct neigh *n);

@@ -489,6 +489,30 @@ START_TEST(all_together)
 }
 END_TEST
 
+/* They come back again, by one path first: what the others lost before that is no reason. */
+START_TEST(together_and_back)
+{
+	struct world *w = world_new(PROBE4);
+
+	run(w, 2100);
+	for (unsigned i = 0; i < N_FW; i++)
+		w->blocks[i] = true;
+	while (outer(w)->paths[0].bad < 2)
+		run(w, 5);
+	w->blocks[1] = false;
+	while (outer(w)->paths[0].bad < 3)
+		run(w, 5);
+	ck_assert_uint_eq(outer(w)->paths[1].bad, 0);
+	ck_assert(is_up(w, 0) && is_up(w, 2));
+	w->blocks[0] = false;
+	run_until(w, 2, false); /* the next one was sent after that */
+	ck_assert_uint_eq(outer(w)->paths[2].bad, 4);
+	ck_assert(is_up(w, 0));
+	ck_assert_uint_eq(w->r->n_notes[NOTE_PATH_DOWN], 1);
+	world_free(w);
+}
+END_TEST
+
 /* Probes are given up by a reload while all are down: what ARP then says counts for each alone. */
 START_TEST(together_no_longer)
 {
@@ -779,6 +803,7 @@ int main(void)
 	tcase_add_test(t, down_and_up);
 	tcase_add_test(t, flow_that_is_elsewhere);
 	tcase_add_test(t, all_together);
+	tcase_add_test(t, together_and_back);
 	tcase_add_test(t, together_no_longer);
 	tcase_add_test(t, in_a_row);
 	tcase_add_test(t, dead_firewall);

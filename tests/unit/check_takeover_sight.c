@@ -106,12 +106,14 @@ START_TEST(nobody_is_there)
 }
 END_TEST
 
-/* Another server answers: it is not this node that is cut off. */
+/* Another server answers, and then this one does not: it is not this node that is cut off. */
 START_TEST(witness)
 {
 	plays(SEES);
 	fails(A);
 	answers(B);
+	fails(A);
+	ck_assert(!lost(A)); /* it may have been asked before */
 	fails(A);
 	ck_assert(lost(A));
 	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
@@ -119,7 +121,7 @@ START_TEST(witness)
 }
 END_TEST
 
-/* It answers only then. */
+/* The cut ends; a check that was begun in it fails afterwards. */
 START_TEST(late_witness)
 {
 	plays(SEES);
@@ -130,7 +132,15 @@ START_TEST(late_witness)
 	ck_assert(!lost(A));
 	answers(B);
 	run_to(at() + 100);
-	ck_assert(lost(A));
+	ck_assert(!lost(A));
+	fails(A);
+	ck_assert(!lost(A));
+	answers(A);
+	answers(A);
+	ck_assert(target_usable(&rig.e->dispatch, A));
+	fails(A); /* what was seen before says nothing of this one */
+	fails(A);
+	ck_assert(!target_usable(&rig.e->dispatch, A) && !lost(A));
 }
 END_TEST
 
@@ -167,6 +177,7 @@ START_TEST(verdict_of_a_standby)
 	run_to(at() + DEAD + 100);
 	ck_assert_int_eq(state(), WIRE_ROLE_ACTIVE);
 	ck_assert(!lost(A)); /* until it is found anew */
+	fails(A);
 	fails(A);
 	ck_assert(lost(A));
 }
