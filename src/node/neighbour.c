@@ -170,14 +170,18 @@ static void neighbour_in_vain(struct node *n, struct neigh *e)
 	}
 }
 
-/* There is no address to ask from, as on a node that only stands by: silence says nothing. */
-static void neighbour_not_asked(struct node *n, struct neigh *e)
+/* There is no address to ask from, as on a node that only stands by: silence says nothing. What
+ * waits goes on waiting if there is one soon, which is only being probed. */
+static bool neighbour_not_asked(struct node *n, struct neigh *e)
 {
 	bool waits = !neigh_usable(e);
 
+	if (node_source(n, e->port, &e->addr) || (waits && !(n->silent_ports & 1u << e->port)))
+		return false;
 	neigh_unasked(e);
 	if (waits)
 		neighbour_in_vain(n, e);
+	return true;
 }
 
 uint64_t neighbour_tick(struct node *n)
@@ -188,10 +192,8 @@ uint64_t neighbour_tick(struct node *n)
 
 	while ((i = neigh_due(n->neighbours, n->now_ns, &ask, &failed, &next)) != NEIGH_NONE) {
 		struct neigh *e = neigh_at(n->neighbours, i);
-		if (ask && !node_source(n, e->port, &e->addr)) {
-			neighbour_not_asked(n, e);
+		if (ask && neighbour_not_asked(n, e))
 			continue;
-		}
 		if (ask)
 			neighbour_ask(n, e);
 		if (failed)
