@@ -178,6 +178,7 @@ bool backup_doubts(const struct firewall *f, const struct state *s)
 	const struct backup *b = f->backup;
 
 	return b && (s->flags & (STATE_TERM | STATE_DOUBTED) || f->node->now_ns < b->doubt_ns ||
+		     b->handing != BACKUP_STAYS ||
 		     b->marks[flow_table_index(f->states, s)].list == BACKUP_HANDED ||
 		     (s->backup && backup_silent(f, s->backup - 1u)));
 }
