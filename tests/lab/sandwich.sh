@@ -192,7 +192,7 @@ check "its firewall is known as busy" wait_for 5 "[ \$(path_value outer $busy ra
 fw_reset_counts
 check "eight connections meanwhile" many $WEB1 1 -from 100-107
 # Until the rates are taken again a new one counts for as much as the others on average.
-check "they avoid it" at_most 2 "$(fw_count "${busy#fw}" opened)"
+check "they avoid it" at_most "$(fw_count "${busy#fw}" opened)" 2
 check "both others are used" holds "[ \$(fw_sum opened) = 8 ] && ! fw_shares | grep -qw 8"
 kill $stream
 way_clean "least packets"
