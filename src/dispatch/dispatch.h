@@ -64,7 +64,6 @@ struct path {
 	uint16_t sequence;
 	uint16_t probe_id;   /* of echo requests; 0: the path's own */
 	uint32_t good, bad;  /* in a row */
-	uint64_t hit_ns;     /* when the last one came back */
 	uint64_t witness_ns; /* after the first of the bad ones another path's came back, at... */
 	bool waiting;
 	bool unanswered;   /* its address was asked for in vain last */

@@ -117,7 +117,6 @@ static void path_hit(struct dispatch *d, struct dispatcher *x, uint16_t i)
 	p->waiting = false;
 	p->bad = 0;
 	p->good++;
-	p->hit_ns = d->node->now_ns;
 	path_bear_witness(d, x);
 	if (p->failed && p->good < x->params->probe.rise)
 		return;
